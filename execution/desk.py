@@ -1,0 +1,408 @@
+"""The desk acts on one opportunity or request at a time: gate, simulate, record, send.
+
+Synchronous, in a thread and on database connections of its own. What the search decides arrives as
+values; what it refuses goes back as a reason.
+"""
+
+import logging
+import time
+from collections.abc import Callable, Mapping
+from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import replace
+from typing import Any, Final, NamedTuple
+
+from django.db import connection, transaction
+from django.utils import timezone
+
+from arbsite.base.errors import ArbError, Halt
+from arbsite.base.units import Gas, Wei
+from contracts.kernel.events import NewHead
+from contracts.kernel.fees import FeeAboveCap, GasFees
+from contracts.models import Chain
+from contracts.rpc import HttpRpc, RpcUnavailable
+from execution import selectors, services
+from execution.executors import Rota
+from execution.kernel import gate
+from execution.kernel.gate import GateReason, GateState
+from execution.kernel.latency import Stage, Timeline
+from execution.kernel.plan import encode_execute
+from execution.models import Execution
+from execution.offer import Offer
+from execution.ports import Sending
+from execution.simulator import Simulated, StateGone
+from execution.standing import Standing, contract_of, gate_state, standing_read
+from execution.trial import SimulatesHeads, Trial, disagreement, revert_words, simulated_facts
+from execution.wanted import WORDS, Acted, Wanted, wanted_from
+from prices.kernel.lenders import LenderKind
+from prices.kernel.waterfall import Reason
+from prices.render import waterfall as waterfall_rows
+from wallets import selectors as wallet_selectors
+from wallets import services as wallet_services
+from wallets.kernel.lifecycle import Status
+from wallets.ledger import Killed, LeaderChanged
+from wallets.models import Transaction
+from wallets.sender import SendOutcome
+from wallets.signer_client import SignRefused
+
+logger = logging.getLogger(__name__)
+GAS_OF_TEST: Final = 21_000
+__all__ = ["Acted", "Desk", "Wanted", "wanted_from"]
+
+
+class Prepared(NamedTuple):
+    """What is committed and may be sent; ``persist_ns``: what writing it took."""
+
+    row: Execution
+    planned: Transaction
+    persist_ns: int
+
+
+class Desk:
+    """Acts for one chain while this process leads it.
+
+    ``head``: the newest block, asked at the last moment before sending.
+    """
+
+    def __init__(
+        self,
+        *,
+        chain: Chain,
+        may_sign: bool,
+        simulator: SimulatesHeads,
+        sender: Sending,
+        epoch: int,
+        head: Callable[[], NewHead],
+    ) -> None:
+        self.chain = chain
+        self.may_sign = may_sign
+        self.sender = sender
+        self.epoch = epoch
+        self.head = head
+        self.offer = Offer(chain=chain, ask=sender.fees_now, head=head)
+        self.trial = Trial(chain=chain, simulator=simulator, fees_now=self.offer.now)
+        self._beside = ThreadPoolExecutor(1, thread_name_prefix="simulate")
+        self.rota = Rota(chain)
+        self._standing: Standing | None = None
+        self._acted_on: dict[str, None] = {}
+        self._last_execution_ms: int | None = None
+
+    def close(self) -> None:
+        """End its threads when the lead ends; what waits in them is dropped."""
+        self._beside.shutdown(wait=False, cancel_futures=True)
+        self.rota.close()
+
+    def refresh(self) -> Standing:
+        """Read anew what is kept between two executions. Database; from any thread."""
+        self._standing = standing_read(self.chain)
+        self.rota.tell()
+        return self._standing
+
+    @property
+    def gas_expected(self) -> Mapping[tuple[LenderKind, int], Gas] | None:
+        """What each kind of trade uses, as last read; None before the first reading."""
+        return None if self._standing is None else self._standing.gas_expected
+
+    def look(self, rpc: HttpRpc) -> None:
+        """Note what each executor holds and which tip the chain asks, once a block.
+
+        From any thread. Raises: RpcError, RpcUnavailable.
+        """
+        if self._standing is not None:
+            self.rota.look(self._standing.executors, rpc=rpc)
+        self.offer.look()
+
+    def saw(self, head: NewHead) -> None:
+        """Take a header, so that the simulator need not ask for it; have balances read at it."""
+        self.rota.saw()
+        self.trial.simulator.note_block(
+            number=head.number,
+            block_hash=head.hash,
+            timestamp_s=head.timestamp_s,
+            parent_hash=head.parent_hash,
+        )
+
+    def rehearse(self, wanted: Wanted) -> None:
+        """Have the simulator learn a path that may pay soon. From any thread; waits for nothing."""
+        if self._standing is not None:
+            self.trial.rehearse(wanted, self._standing)
+
+    def act(self, wanted: Wanted, *, waits: bool = False) -> Acted:
+        """Take one opportunity as far as it may go. Raises only what is a bug, or OperationalError.
+
+        A refusal is written to the request, if there is one; ``waits``: not one that passes by
+        itself, so that it can be asked again.
+        """
+        try:
+            acted = self._act(wanted)
+        except ArbError as error:
+            acted = _refusal(error, self.chain.key)
+        self._answer(wanted.request_pk, acted, waits=waits)
+        return acted
+
+    def test(self, request: Execution, *, waits: bool = False) -> Acted:
+        """Send 0 from the executor to itself, as someone asked; ``waits`` as in `act`."""
+        try:
+            acted = self._test(request)
+        except ArbError as error:
+            acted = _refusal(error, self.chain.key)
+        self._answer(request.pk, acted, waits=waits)
+        return acted
+
+    @staticmethod
+    def _answer(request_pk: int | None, acted: Acted, *, waits: bool) -> None:
+        if request_pk is not None and acted.reason and not (waits and acted.passes):
+            services.execution_refused(pk=request_pk, reason=acted.reason, detail=acted.detail)
+
+    def _act(self, wanted: Wanted) -> Acted:
+        standing = self._standing
+        if standing is None or not standing.is_fresh:
+            standing = self.refresh()
+        gas_wei, head = self.trial.gas_of_one(wanted, standing), self.head()
+        wallet = self.rota.turn(standing.executors, gas_wei=gas_wei, head=head.number)
+        if standing.deployment is None or wallet is None:
+            return Acted("not_armed", "No contract with an authorised, active executor.")
+        standing = replace(standing, wallet=wallet)
+        state = gate_state(
+            standing,
+            chain=self.chain,
+            head_hash=head.hash,
+            last_execution_ms=self._last_execution_ms,
+            acted_on=frozenset(self._acted_on),
+            pools=wanted.candidate.pools,
+        )
+        if reason := gate.first_reason(state, wanted.candidate):
+            return _passed_over(state, reason)
+        fees = self.trial.fees(wanted, state)
+        wanted = wanted.repriced(fees.price_at(base_fee_wei=wanted.base_fee_wei))
+        if reason := gate.first_reason(state, wanted.candidate):
+            return _passed_over(state, reason)
+        simulation = self._beside.submit(self.trial.simulate, wanted, standing, fees)
+        prepared = self._prepare(wanted, simulation, state, standing)
+        if simulation.done() and simulation.exception() is None:
+            self.trial.keep_estimate(wanted, simulation.result())
+        if isinstance(prepared, Acted):
+            return prepared
+        self._remember(wanted.candidate.key)
+        if wanted.request_pk is None:
+            self._last_execution_ms = int(timezone.now().timestamp() * 1000)
+        return self._hand_over(prepared, fees, timeline=wanted.timeline)
+
+    def _prepare(
+        self,
+        wanted: Wanted,
+        simulation: "Future[Simulated]",
+        state: GateState,
+        standing: Standing,
+    ) -> Prepared | Acted:
+        """Write the rows while the simulation runs; commit them if it succeeds, else none."""
+        started = time.perf_counter_ns()
+        with transaction.atomic():
+            row = services.execution_record(
+                chain=self.chain,
+                key=wanted.candidate.key,
+                request_pk=wanted.request_pk,
+                facts=_facts(wanted, standing),
+            )
+            if row is None:
+                return Acted(GateReason.IN_FLIGHT.value, "This opportunity was acted on already.")
+            planned = self._plan(
+                row,
+                wallet=standing.wallet,
+                kind="execution",
+                to=standing.deployment.address if standing.deployment else "",
+                data=encode_execute(wanted.plan),
+                key=wanted.candidate.key,
+                last_block=wanted.plan.last_block,
+                private_only=standing.mode.config.use_private_mempool,
+                epoch=standing.kill_epoch,
+            )
+            written = time.perf_counter_ns()
+            simulated = simulation.result()
+            waited = time.perf_counter_ns() - written
+            if refused := self._refused(wanted, simulated, state):
+                transaction.set_rollback(True)
+                return refused
+            Execution.objects.filter(pk=row.pk).update(**simulated_facts(simulated))
+            self._mark(planned, simulated)
+        return Prepared(row, planned, persist_ns=time.perf_counter_ns() - started - waited)
+
+    def _refused(self, wanted: Wanted, simulated: Simulated, state: GateState) -> Acted | None:
+        """What a simulation, or the time that it took, says against sending."""
+        if distrust := disagreement(wanted, simulated):
+            return Acted(Reason.STALE_POOL.value, distrust, distrust=distrust)
+        reason = gate.reason_not_to_send(
+            replace(state, head_hash=self.head().hash),
+            replace(wanted.candidate, simulated=simulated.ok),
+        )
+        if reason is None:
+            return None
+        return _passed_over(state, reason, detail=revert_words(simulated))
+
+    def _plan(self, row: Execution, **facts: Any) -> Transaction:
+        """Plan and link, inside the caller's transaction. Where bytes follow, its commit waits for
+        no disk: theirs does, and covers it."""
+        if self.may_sign:
+            with connection.cursor() as cursor:
+                cursor.execute("SET LOCAL synchronous_commit = off")
+        planned = wallet_services.transaction_plan(leader_epoch=self.epoch, **facts)
+        Execution.objects.filter(pk=row.pk, transaction__isnull=True).update(transaction=planned)
+        return planned
+
+    def _mark(self, planned: Transaction, simulated: Simulated) -> None:
+        """Mark simulated, inside the caller's transaction."""
+        wallet_services.transaction_simulated(
+            transaction_=planned,
+            block_number=simulated.block_number,
+            block_hash=simulated.block_hash,
+            gas_limit=simulated.gas_limit,
+            simulated_only=not self.may_sign,
+        )
+
+    def _hand_over(self, prepared: Prepared, fees: GasFees, *, timeline: Timeline) -> Acted:
+        """Send what is recorded; what may not sign has ended at simulated."""
+        row, planned = prepared.row, prepared.planned
+        recorded_ns = time.perf_counter_ns()
+        acted = Acted(execution_pk=row.pk)
+        if self.may_sign:
+            try:
+                outcome = self.sender.send(planned.pk, fees=fees, leader_epoch=self.epoch)
+                started_ns = recorded_ns - prepared.persist_ns
+                _spans(timeline, outcome, started_ns=started_ns, recorded_ns=recorded_ns)
+            except ArbError as error:
+                acted = replace(_refusal(error, self.chain.key), execution_pk=row.pk)
+                self._end_unsent(planned, str(error))
+        services.latency_record(
+            chain=self.chain, execution_pk=row.pk, stages_us=timeline.microseconds()
+        )
+        return acted
+
+    def _end_unsent(self, planned: Transaction, why: str) -> None:
+        """A refusal before a nonce was taken ends the transaction; anything later is recovered."""
+        planned.refresh_from_db()
+        if planned.status in (Status.PLANNED, Status.SIMULATED):
+            try:
+                wallet_services.transaction_rejected(transaction_=planned, reason=why)
+            except ArbError as error:
+                logger.warning("left to recovery", extra={"why": str(error)})
+
+    def _test(self, request: Execution) -> Acted:
+        deployment, executors = contract_of(self.chain)
+        least_wei = Wei(GAS_OF_TEST * self.chain.min_gas_price_wei)
+        wallet = self.rota.turn(executors, gas_wei=least_wei, head=self.head().number)
+        if wallet is None:
+            able = wallet_selectors.wallets_that_send(chain_key=self.chain.key, role="executor")
+            wallet = able[0] if able else None
+        if wallet is None:
+            return Acted("not_armed", "There is no active executor: create one first.")
+        epoch = wallet_services.kill_epoch(self.chain.key)
+        if wallet_selectors.kill_engaged(chain_key=self.chain.key):
+            return Acted(GateReason.KILLED.value, WORDS["killed"])
+        if wallet.pk in selectors.in_flight(chain=self.chain).wallets:
+            return Acted(GateReason.IN_FLIGHT.value, WORDS["in_flight"])
+        timeline = Timeline(event_ns=time.perf_counter_ns())
+        fees = self.sender.fees_now()
+        simulated = self._beside.submit(
+            self.trial.simulate_nothing,
+            wallet,
+            fees,
+            block_hash=self.head().hash,
+            timeline=timeline,
+        ).result()
+        if not simulated.ok:
+            return Acted(GateReason.SIMULATION_FAILED.value, revert_words(simulated))
+        started = time.perf_counter_ns()
+        with transaction.atomic():
+            Execution.objects.filter(pk=request.pk).update(wallet=wallet, deployment=deployment)
+            planned = self._plan(
+                request,
+                wallet=wallet,
+                kind="test",
+                to=wallet.address,
+                data=b"",
+                key=request.key,
+                epoch=epoch,
+            )
+            self._mark(planned, simulated)
+        prepared = Prepared(request, planned, persist_ns=time.perf_counter_ns() - started)
+        return self._hand_over(prepared, fees, timeline=timeline)
+
+    def _remember(self, key: str) -> None:
+        self._acted_on[key] = None
+        while len(self._acted_on) > 1000:
+            self._acted_on.pop(next(iter(self._acted_on)))
+
+
+_REASONS: Final[tuple[tuple[type[ArbError], str], ...]] = (
+    (StateGone, "superseded"),
+    (LeaderChanged, "superseded"),
+    (Killed, "killed"),
+    (FeeAboveCap, "max_gas"),
+    (RpcUnavailable, "simulation_failed"),
+    (Halt, "not_armed"),
+)
+_SIGNER_CODES: Final = {
+    "killed": "killed",
+    "stale_epoch": "killed",
+    "leader": "superseded",
+    "policy": "limit",
+}
+
+
+def _refusal(error: ArbError, chain_key: str) -> Acted:
+    """An error as the reason that it is to the operator; his own words are in the detail."""
+    if isinstance(error, SignRefused):
+        reason = _SIGNER_CODES.get(error.code, "not_armed")
+    else:
+        reason = next((name for kind, name in _REASONS if isinstance(error, kind)), "")
+    level = logging.ERROR if isinstance(error, Halt) else logging.WARNING
+    logger.log(level, "not executed", extra={"chain": chain_key, "why": str(error)})
+    # The state that it was decided on is gone, and so is that of all others at this head.
+    return Acted(reason or "simulation_failed", str(error), stops_all=isinstance(error, StateGone))
+
+
+def _passed_over(state: GateState, reason: gate.Reason, *, detail: str = "") -> Acted:
+    return Acted(
+        reason.value,
+        detail or WORDS[reason.value],
+        stops_all=gate.stops_all(state, reason),
+    )
+
+
+def _facts(wanted: Wanted, standing: Standing) -> dict[str, Any]:
+    """What an execution keeps of its opportunity. No tip is sent yet, so none is recorded."""
+    each = wanted.evaluation
+    rate = each.native_rate
+    steps = [row.amount for row in each.waterfall.rows()]
+    return {
+        "kind": "arbitrage",
+        "opportunity_id": wanted.opportunity_pk,
+        "automatic": wanted.request_pk is None,
+        "wallet": standing.wallet,
+        "deployment": standing.deployment,
+        "config": standing.mode.config,
+        "block_number": each.block.number,
+        "block_hash": each.block.hash,
+        "path": wanted.path,
+        "waterfall": waterfall_rows(steps, amount=each.borrow_amount),
+        "borrow_token_id": wanted.token_pk,
+        "borrow_amount": each.borrow_amount,
+        "lender_kind": each.lender.kind.value,
+        "lender_address": each.lender_address,
+        "expected_profit": each.waterfall.expected_profit,
+        "native_rate_num": rate.num if rate else None,
+        "native_rate_den": rate.den if rate else None,
+        "tip_wei": 0,
+        "last_block": wanted.plan.last_block,
+    }
+
+
+def _spans(timeline: Timeline, outcome: SendOutcome, *, started_ns: int, recorded_ns: int) -> None:
+    """``persist`` is the plan's commit and that of the signed bytes, together."""
+    taken = {name: took * 1_000 for name, took in outcome.stages_us.items()}
+    ended = time.perf_counter_ns()
+    if "sign" in taken:
+        timeline.span(Stage.SIGN, started_ns=recorded_ns, ended_ns=recorded_ns + taken["sign"])
+    persisted = recorded_ns + taken.get("persist", 0)
+    timeline.span(Stage.PERSIST, started_ns=started_ns, ended_ns=persisted)
+    if "submit" in taken:
+        timeline.span(Stage.SUBMIT, started_ns=ended - taken["submit"], ended_ns=ended)

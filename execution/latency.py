@@ -1,0 +1,110 @@
+"""Latency as it is shown: percentiles, histograms and their course, per endpoint and relay too."""
+
+from collections.abc import Iterable
+from datetime import datetime, timedelta
+from typing import Any, Final
+
+from django.utils import timezone
+
+from contracts import selectors as registry
+from contracts.models import Chain
+from execution.kernel.latency import EDGES_US, Stage, as_ms, histogram, summarise
+from execution.models import Execution, LatencySample
+from execution.selectors import figures
+from prices.render import iso
+
+WINDOW_S: Final = 900
+WINDOW_MAX_S: Final = 6 * 3_600
+POINTS: Final = 60
+TARGET_MS: Final = 200  # from the event to the bytes handed over
+# What depends on who takes the bytes.
+BY_RELAY: Final = (Stage.SUBMIT, Stage.INCLUSION)
+
+Sample = tuple[str, int, datetime, int | None]  # stage, microseconds, when, execution
+
+
+def latency_shown(*, chain: Chain, window_s: int) -> dict[str, Any]:
+    """SPEC's latency of a chain over the last ``window_s`` seconds, milliseconds. Three queries.
+
+    ``bucketsMs``: the upper bounds of ``buckets``; the last bucket has none. ``series``: the same
+    window in `POINTS` steps, steps without samples left out.
+    """
+    now = timezone.now()
+    since = now - timedelta(seconds=window_s)
+    rows = LatencySample.objects.filter(chain=chain, at__gte=since)
+    samples: list[Sample] = list(
+        rows.values_list("stage", "microseconds", "at", "execution_id").order_by("at")
+    )
+    by_stage = _grouped(samples)
+    return {
+        "chain": chain.key,
+        "windowS": window_s,
+        "targetMs": TARGET_MS,
+        "blockTimeMs": chain.block_time_ms,
+        "bucketsMs": [as_ms(edge) for edge in EDGES_US],
+        "stages": {
+            stage.value: {
+                **figures(summarise(by_stage.get(stage.value, ()))),
+                "buckets": histogram(by_stage.get(stage.value, ())),
+            }
+            for stage in Stage
+        },
+        "relays": _by_relay(chain, samples, since=since),
+        "rpc": _by_endpoint(chain, window_s=window_s),
+        "series": _series(samples, since=since, window_s=window_s),
+    }
+
+
+def _grouped(samples: Iterable[Sample]) -> dict[str, list[int]]:
+    found: dict[str, list[int]] = {}
+    for stage, microseconds, _, _ in samples:
+        found.setdefault(stage, []).append(microseconds)
+    return found
+
+
+def _by_relay(chain: Chain, samples: Iterable[Sample], *, since: datetime) -> list[dict[str, Any]]:
+    """Handing over and inclusion by who was given the bytes. One query."""
+    sent = Execution.objects.filter(chain=chain, created_at__gte=since - timedelta(hours=1))
+    via = dict(
+        sent.exclude(transaction__submitted_via="")
+        .exclude(transaction__isnull=True)
+        .values_list("pk", "transaction__submitted_via")
+    )
+    found: dict[tuple[str, str], list[int]] = {}
+    for stage, microseconds, _, execution in samples:
+        if stage in BY_RELAY and execution in via:
+            found.setdefault((via[execution], stage), []).append(microseconds)
+    return [
+        {"relay": relay, "stage": stage, **figures(summarise(taken))}
+        for (relay, stage), taken in sorted(found.items())
+    ]
+
+
+def _by_endpoint(chain: Chain, *, window_s: int) -> list[dict[str, Any]]:
+    """What the registry knows of each endpoint's answers, where it keeps that."""
+    measured = getattr(registry, "endpoint_latency", None)
+    return list(measured(chain=chain, window_s=window_s)) if measured else []
+
+
+def _series(samples: Iterable[Sample], *, since: datetime, window_s: int) -> list[dict[str, Any]]:
+    """Percentiles of the whole and the median of each stage, step by step."""
+    step_s = max(1, -(-window_s // POINTS))
+    steps: dict[int, list[Sample]] = {}
+    for sample in samples:
+        steps.setdefault(int((sample[2] - since).total_seconds()) // step_s, []).append(sample)
+    found = []
+    for at, taken in sorted(steps.items()):
+        stages = {stage: summarise(times) for stage, times in _grouped(taken).items()}
+        total = stages.get(Stage.TOTAL.value)
+        found.append(
+            {
+                "at": iso(since + timedelta(seconds=at * step_s)),
+                **figures(total),
+                "stages": {
+                    stage: as_ms(summary.p50_us)
+                    for stage, summary in stages.items()
+                    if summary is not None
+                },
+            }
+        )
+    return found

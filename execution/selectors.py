@@ -1,0 +1,193 @@
+"""Questions about executions, answered from the record."""
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Any, Final
+
+from django.db.models import Count, Q, QuerySet, Sum
+from django.utils import timezone
+
+from arbsite.base.units import Wei
+from contracts.models import Chain
+from execution import render
+from execution.kernel.breakers import Outcome
+from execution.kernel.latency import Summary, as_ms, summarise_stages
+from execution.models import Execution, FastMode, LatencySample, PnlEntry
+from prices.render import iso
+from wallets.models import Transaction
+
+HOLDS_WALLET: Final = ("planned", "simulated", "signed", "submitted", "unknown")
+
+
+def executions() -> QuerySet[Execution]:
+    """Executions with everything a rendering joins. Three queries whatever the number of rows."""
+    return Execution.objects.select_related(
+        "chain", "transaction", "wallet", "deployment", "borrow_token", "requested_by", "config"
+    ).prefetch_related("transaction__attempts", "transaction__status_changes")
+
+
+def executions_recent(*, limit: int = 100) -> list[dict[str, Any]]:
+    """The newest executions, rendered."""
+    return [render.execution(row) for row in executions()[:limit]]
+
+
+def executions_of(pks: Iterable[int]) -> list[dict[str, Any]]:
+    """Executions of these ids, rendered."""
+    return [render.execution(row) for row in executions().filter(pk__in=list(pks))]
+
+
+def executions_of_transactions(pks: Iterable[int]) -> list[int]:
+    """Ids of the executions that these transactions carry out."""
+    rows = Execution.objects.filter(transaction_id__in=list(pks))
+    return list(rows.values_list("pk", flat=True))
+
+
+@dataclass(frozen=True, slots=True)
+class InFlight:
+    """Wallets with something on its way, and lower-case pools of unsettled executions."""
+
+    wallets: frozenset[int]
+    pools: frozenset[str]
+
+
+def in_flight(*, chain: Chain) -> InFlight:
+    """What of a chain is on its way; what ended in simulation is not. One query."""
+    rows = Transaction.objects.filter(chain=chain, status__in=HOLDS_WALLET, simulated_only=False)
+    found = list(rows.values_list("wallet_id", "execution__path"))
+    return InFlight(
+        wallets=frozenset(wallet for wallet, _ in found),
+        pools=frozenset(hop["pool"].lower() for _, path in found for hop in path or ()),
+    )
+
+
+def wallet_busy(*, wallet_id: int) -> bool:
+    """Whether something of this wallet is still on its way."""
+    return Transaction.objects.filter(
+        wallet_id=wallet_id, status__in=HOLDS_WALLET, simulated_only=False
+    ).exists()
+
+
+def automatic_in_the_last_hour(*, chain: Chain) -> int:
+    """Automatic executions that were sent within the last hour."""
+    since = timezone.now() - timedelta(hours=1)
+    return Execution.objects.filter(
+        chain=chain, automatic=True, created_at__gte=since, transaction__isnull=False
+    ).count()
+
+
+def consecutive_failures(*, chain: Chain, since: datetime) -> int:
+    """How many of the newest arbitrages that ended since then failed in a row. One query."""
+    newest = Execution.objects.filter(
+        chain=chain,
+        kind="arbitrage",
+        created_at__gte=since,
+        transaction__simulated_only=False,
+        transaction__status__in=["included", "confirmed", "reverted", "expired", "cancelled"],
+    ).values_list("transaction__status", "transaction__receipt__status")[:50]
+    count = 0
+    for status, mined in newest:
+        if status == "confirmed" or (status == "included" and mined == "0x1"):
+            break
+        count += 1
+    return count
+
+
+def outcomes(*, chain: Chain, since: datetime) -> list[Outcome]:
+    """What breakers look at: the newest 500 booked arbitrages since then, oldest first."""
+    rows = (
+        Execution.objects.filter(
+            chain=chain,
+            kind="arbitrage",
+            created_at__gte=since,
+            net_profit_wei__isnull=False,
+            transaction__status__in=["included", "confirmed", "reverted"],
+        )
+        .order_by("-pk")
+        .values_list(
+            "created_at",
+            "transaction__receipt__status",
+            "net_profit_wei",
+            "transaction__gas_used",
+            "transaction__gas_price_wei",
+        )[:500]
+    )
+    return [
+        Outcome(
+            at_ms=int(at.timestamp() * 1000),
+            reverted=status != "0x1",
+            net_profit_wei=Wei(int(net or 0)),
+            gas_cost_wei=Wei(int(gas or 0) * int(price or 0)),
+        )
+        for at, status, net, gas, price in reversed(rows)
+    ]
+
+
+def net_of_hour_and_day(*, chain: Chain) -> tuple[Wei, Wei]:
+    """What the arbitrages of the last hour, and of the last day, brought. One query."""
+    now = timezone.now()
+    sums = Execution.objects.filter(
+        chain=chain, kind="arbitrage", created_at__gte=now - timedelta(days=1)
+    ).aggregate(
+        hour=Sum("net_profit_wei", filter=Q(created_at__gte=now - timedelta(hours=1))),
+        day=Sum("net_profit_wei"),
+    )
+    return Wei(int(sums["hour"] or 0)), Wei(int(sums["day"] or 0))
+
+
+def stats(*, chain: Chain) -> dict[str, Any]:
+    """Fast Mode's figures since the beginning; simulated ones are left out of all totals."""
+    rows = Execution.objects.filter(chain=chain, kind="arbitrage").exclude(
+        transaction__simulated_only=True
+    )
+    counts = rows.aggregate(
+        executed=Count("pk", filter=Q(transaction__status__in=["included", "confirmed"])),
+        failed=Count("pk", filter=Q(transaction__status__in=["reverted", "expired", "cancelled"])),
+    )
+    last = rows.filter(transaction__isnull=False).order_by("-pk").first()
+    refused = rows.exclude(refused="").values("refused").annotate(n=Count("pk")).order_by()
+    return {
+        "executed": counts["executed"],
+        "failed": counts["failed"],
+        "rejectedByReason": {row["refused"]: row["n"] for row in refused},
+        "netProfitWei": str(net_profit_wei(chain=chain)),
+        "lastExecutionAt": iso(last.created_at) if last else None,
+    }
+
+
+def net_profit_wei(*, chain: Chain | None = None, since: timedelta | None = None) -> int:
+    """The ledger's sum in wei: profit less gas, L1 fees and tips; reversals undo what they name."""
+    entries = PnlEntry.objects.all()
+    if chain is not None:
+        entries = entries.filter(chain=chain)
+    if since is not None:
+        entries = entries.filter(at__gte=timezone.now() - since)
+    return int(entries.aggregate(total=Sum("net_wei"))["total"] or 0)
+
+
+def latency(*, chain: Chain, window_s: int) -> dict[str, dict[str, Any]]:
+    """Percentiles per stage over the window, in milliseconds. One query."""
+    since = timezone.now() - timedelta(seconds=window_s)
+    samples: dict[str, list[int]] = {}
+    rows = LatencySample.objects.filter(chain=chain, at__gte=since)
+    for stage, microseconds in rows.values_list("stage", "microseconds"):
+        samples.setdefault(stage, []).append(microseconds)
+    return {stage: figures(found) for stage, found in summarise_stages(samples).items()}
+
+
+def figures(found: Summary | None) -> dict[str, Any]:
+    """A summary in the contract's words, milliseconds; without samples only a count."""
+    if found is None:
+        return {"count": 0, "p50Ms": None, "p95Ms": None, "p99Ms": None, "maxMs": None}
+    return {
+        "count": found.count,
+        "p50Ms": as_ms(found.p50_us),
+        "p95Ms": as_ms(found.p95_us),
+        "p99Ms": as_ms(found.p99_us),
+        "maxMs": as_ms(found.max_us),
+    }
+
+
+def fast_mode(*, chain: Chain) -> FastMode | None:
+    """The chain's mode with its limits, or None before the first engine."""
+    return FastMode.objects.select_related("config").filter(chain=chain).first()

@@ -1,0 +1,137 @@
+"""What the record says that an execution must respect: read in few queries, some of it kept."""
+
+import time
+from dataclasses import dataclass
+from typing import Final
+
+from django.db import connection
+
+from arbsite.base.units import Gas, mul_div_ceil
+from contracts.models import Chain, Deployment
+from execution import fast_mode, selectors
+from execution.executors import Executor, executors_of
+from execution.kernel.gate import GateState, Mode
+from execution.models import FastMode
+from prices import adapters as price_adapters
+from prices.kernel.lenders import LenderKind
+from prices.models import GasUse
+from wallets import services as wallet_services
+from wallets.models import Wallet
+
+KEPT_S: Final = 1.0
+LIMIT_NUM: Final = 5  # a gas limit is 5/4 of the most that was used: refunds are at most a fifth
+LIMIT_DEN: Final = 4
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Standing:
+    """Rows that change by a person's hand or a receipt; at most `KEPT_S` old.
+
+    ``kill_epoch`` is read before all others: whatever disarms or kills after it raises the epoch,
+    and the sender then refuses what was planned with this one. ``gas_limits``: per lender kind and
+    hops, from receipts alone; ``gas_expected``: from estimates too, for costs. ``executors`` are
+    in order; ``wallet`` is the one that has the turn, the first until somebody chose.
+    """
+
+    kill_epoch: int
+    mode: FastMode
+    deployment: Deployment | None
+    executors: tuple[Executor, ...]
+    wallet: Wallet | None
+    gas_limits: dict[tuple[str, int], Gas]
+    gas_expected: dict[tuple[LenderKind, int], Gas]
+    consecutive_failures: int
+    read_at: float
+
+    @property
+    def is_fresh(self) -> bool:
+        return time.monotonic() - self.read_at < KEPT_S
+
+
+def standing_read(chain: Chain) -> Standing:
+    """Read it all. Queries: 8."""
+    read_at = time.monotonic()
+    epoch = wallet_services.kill_epoch(chain.key)
+    mode = fast_mode.fast_mode_ensure(chain=chain)
+    deployment, executors = contract_of(chain)
+    uses = list(GasUse.objects.filter(chain=chain))
+    return Standing(
+        kill_epoch=epoch,
+        mode=mode,
+        deployment=deployment,
+        executors=executors,
+        wallet=executors[0].wallet if executors else None,
+        gas_limits={
+            (use.lender_kind, use.hops): Gas(mul_div_ceil(use.largest_gas, LIMIT_NUM, LIMIT_DEN))
+            for use in uses
+            if use.source == "receipt"
+        },
+        gas_expected=price_adapters.gas_expected(uses),
+        consecutive_failures=selectors.consecutive_failures(chain=chain, since=mode.counts_from),
+        read_at=read_at,
+    )
+
+
+def contract_of(chain: Chain) -> tuple[Deployment | None, tuple[Executor, ...]]:
+    """The chain's receiver and the executors that may call it, in order. Four queries."""
+    deployment = Deployment.objects.filter(chain=chain, kind="receiver", active=True).first()
+    if deployment is None:
+        return None, ()
+    return deployment, executors_of(deployment_id=deployment.pk)
+
+
+# The book takes a denial with its next load: until then nothing through that pool is sent.
+_NOW: Final = """
+SELECT (SELECT count(*) FROM wallets_killstate WHERE scope IN ('*', %(chain)s) AND NOT engaged),
+       (SELECT state FROM execution_fastmode WHERE chain_id = %(chain)s),
+       (SELECT CAST(extract(epoch FROM clock_timestamp()) * 1000 AS bigint)),
+       EXISTS (
+           SELECT 1 FROM contracts_pool pool
+           JOIN contracts_pair pair ON pair.id = pool.pair_id
+           JOIN contracts_token one ON one.id = pool.token0_id
+           JOIN contracts_token other ON other.id = pool.token1_id
+           WHERE pool.chain_id = %(chain)s AND lower(pool.address) = ANY(%(pools)s)
+             AND (pair.denied OR one.denied OR other.denied)
+       )
+"""
+
+
+def gate_state(
+    standing: Standing,
+    *,
+    chain: Chain,
+    head_hash: str,
+    last_execution_ms: int | None,
+    acted_on: frozenset[str],
+    pools: frozenset[str] = frozenset(),
+) -> GateState:
+    """What stands in the way at this moment: switch, mode, denials and what is in flight are read
+    anew. ``pools``: those of the path, lower case.
+
+    Queries: 2, or 3 where executions per hour are limited.
+    """
+    with connection.cursor() as cursor:
+        cursor.execute(_NOW, {"chain": chain.key, "pools": [pool.lower() for pool in pools]})
+        row = cursor.fetchone()
+    clear, mode, now_ms, denied = row or (0, "off", 0, True)
+    config = fast_mode.gate_config(standing.mode.config)
+    ends = standing.mode.expires_at
+    in_flight = selectors.in_flight(chain=chain)
+    wallet_pk = standing.wallet.pk if standing.wallet else None
+    return GateState(
+        killed=clear != 2,
+        denied=denied,
+        mode=Mode(mode) if mode else None,
+        config=config,
+        now_ms=now_ms,
+        head_hash=head_hash,
+        armed_until_ms=int(ends.timestamp() * 1000) if ends else None,
+        executions_last_hour=selectors.automatic_in_the_last_hour(chain=chain)
+        if config.max_executions_per_hour
+        else 0,
+        consecutive_failures=standing.consecutive_failures,
+        last_execution_ms=last_execution_ms,
+        wallet_busy=wallet_pk in in_flight.wallets,
+        pools_in_flight=in_flight.pools,
+        acted_on=acted_on,
+    )

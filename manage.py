@@ -1,0 +1,17 @@
+#!/usr/bin/env python
+"""Django's command line; `python manage.py help` lists what the product can do."""
+
+import os
+import sys
+
+
+def main() -> None:
+    """Run a management command under the project's settings."""
+    os.environ.setdefault("DJANGO_SETTINGS_MODULE", "arbsite.settings")
+    from django.core.management import execute_from_command_line
+
+    execute_from_command_line(sys.argv)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,202 @@
+"""One block's work: find cycles, decide exactly what may have changed, keep lives."""
+
+from collections.abc import Collection, Container, Iterable
+from dataclasses import dataclass, replace
+from heapq import heappush, heappushpop
+from typing import Final
+
+from prices.kernel.book import BlockRef, PoolBook
+from prices.kernel.costs import Costs, Policy
+from prices.kernel.cycles import Cycles
+from prices.kernel.lives import LifeRecord, LifeTracker
+from prices.kernel.opportunity import Evaluation, Lenders, evaluate
+from prices.kernel.waterfall import Verdict
+
+# A page shows hundreds; where more cycles show a spread, those that lose least are kept.
+MOST_LIVES: Final = 10_000
+TOP: Final = 128
+_PAYS: Final = 1.0 - 1e-12
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Market:
+    """What a cycle is held against besides the book: sources of loans, costs, policy."""
+
+    lenders: Lenders
+    costs: Costs
+    policy: Policy
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ScanResult:
+    """``executable``: best net first. ``evaluated``: all that was decided anew at this block.
+
+    ``left_out``: whether, and roughly how many, cycles over the minimum spread have no life since
+    there are too many; those that would lose most to their fees.
+    """
+
+    block: BlockRef
+    alive: int
+    left_out: int
+    evaluated: tuple[Evaluation, ...]
+    executable: tuple[Evaluation, ...]
+    records: tuple[LifeRecord, ...]
+
+
+class Scanner:
+    """A book, the search over it and the lives it finds. Feed and poller alike call `scan` after
+    each block.
+
+    `hot` first where time is money: it decides only what can be executed because of this block.
+    """
+
+    def __init__(
+        self,
+        book: PoolBook,
+        *,
+        lendable: Collection[int],
+        max_hops: int = 3,
+        most_lives: int = MOST_LIVES,
+    ) -> None:
+        # Not at the top: numba costs each process 70 MB, and most search nothing.
+        from prices.kernel.search import Search
+
+        self.book = book
+        self.search = Search(book, lendable=lendable, max_hops=max_hops, most=most_lives)
+        self.cycles = Cycles(book.pools)
+        self.lives = LifeTracker()
+        self._settled: tuple[Policy, Lenders] | None = None
+        self._costs: Costs | None = None
+        self._hot: tuple[int, Market] | None = None
+        self._decided: dict[int, Evaluation | None] = {}
+
+    def hot(self, *, market: Market, touched: Collection[int]) -> list[Evaluation]:
+        """Executable opportunities through a touched pool, the best net first.
+
+        All of them, or where there are more than `TOP` at least the `TOP` best. Keeps no lives;
+        what it decided is not decided again by the `scan` of the same state.
+        """
+        search, policy = self.search, market.policy
+        search.price(lenders=market.lenders, costs=market.costs, policy=policy)
+        self._hot = (self.book.version, market)
+        self._decided = {}
+        executable: list[Evaluation] = []
+        nets: list[int] = []  # a heap of the `TOP` best
+        for most_wei, path in search.paying(touched).paths:
+            if len(nets) == TOP and most_wei <= nets[0]:
+                break  # what is left nets less, at best
+            cycle = self.cycles.number(path)
+            evaluation = self._decided[cycle] = self._evaluate(cycle, market)
+            if (
+                evaluation is None
+                or evaluation.verdict is not Verdict.EXECUTABLE
+                or evaluation.spread_bps < policy.min_spread_bps
+            ):
+                continue
+            executable.append(evaluation)
+            net = evaluation.net_wei or 0
+            heappush(nets, net) if len(nets) < TOP else heappushpop(nets, net)
+        return best_first(executable)
+
+    def scan(self, *, market: Market, touched: Collection[int]) -> ScanResult | None:
+        """Bring every life to the book's head.
+
+        Decided anew: cycles through a touched pool, cycles seen for the first time, those that
+        could be executed, every cycle that pays its pools' fees where gas or the native rate of
+        one of its tokens moved, and all of them when the policy or the lenders differ from before,
+        or after a rollback.
+
+        ``touched``: pools whose reserves or flags changed since the last scan.
+        Returns: None before the first load of the book.
+        """
+        head = self.book.head
+        if head is None:
+            return None
+        if self._hot is None or self._hot != (self.book.version, market):
+            self._decided = {}
+        least = market.policy.min_spread_bps
+        found = self.search.over(least)
+        all_anew, revalued = self._all_anew(market), self._revalued(market.costs)
+        moved = frozenset(touched)
+        evaluated, alive, seen = [], [], set()
+        for rate, path in found.paths:
+            cycle = self.cycles.number(path)
+            seen.add(cycle)
+            if not (
+                all_anew
+                or any(edge >> 1 in moved for edge in path)
+                or (rate > _PAYS and any(self.book.edge_tokens(e)[0] in revalued for e in path))
+            ):
+                identity = self.cycles.identity(cycle)
+                if identity in self.lives and not self.lives.executable(identity):
+                    alive.append(identity)
+                    continue
+            evaluation = self._evaluate(cycle, market)
+            if evaluation is not None and evaluation.spread_bps >= least:
+                evaluated.append(evaluation)
+        self._hot, self._decided = None, {}
+        self.cycles.keep(seen)
+        records = self.lives.observe(head, alive=alive, evaluations=evaluated)
+        return ScanResult(
+            block=head,
+            alive=len(self.lives),
+            left_out=found.left_out,
+            evaluated=tuple(evaluated),
+            executable=tuple(
+                best_first(each for each in evaluated if each.verdict is Verdict.EXECUTABLE)
+            ),
+            records=tuple(records),
+        )
+
+    def rollback(self, block: BlockRef) -> tuple[LifeRecord, ...]:
+        """Follow the book's `rollback_to` to a common ancestor; the next scan decides all anew."""
+        self._settled = None
+        return tuple(self.lives.rollback(block))
+
+    def _evaluate(self, cycle: int, market: Market) -> Evaluation | None:
+        if cycle in self._decided:
+            return self._decided[cycle]
+        return evaluate(
+            self.book,
+            cycles=self.cycles,
+            cycle=cycle,
+            lenders=market.lenders,
+            costs=market.costs,
+            policy=market.policy,
+        )
+
+    def _revalued(self, costs: Costs) -> Container[int]:
+        """Tokens in which the costs are not what they were at the last scan."""
+        before, self._costs = self._costs, costs
+        if before is None or replace(before, native_rates=costs.native_rates) != costs:
+            return range(len(self.book.tokens))
+        old, new = before.native_rates, costs.native_rates
+        return {token for token in old.keys() | new.keys() if old.get(token) != new.get(token)}
+
+    def _all_anew(self, market: Market) -> bool:
+        """Whether the last decision of no cycle may hold any more."""
+        # Caps on a loan move with the rates, and count for what pays alone, as costs do.
+        settled = (replace(market.policy, max_position={}), market.lenders)
+        unchanged = self._settled == settled
+        self._settled = settled
+        return not unchanged or self.book.untrusted is not None
+
+
+def best_first(evaluations: Iterable[Evaluation]) -> list[Evaluation]:
+    """By net in the native coin, falling; those without a value in it last."""
+    return sorted(evaluations, key=lambda each: (each.net_wei is None, -(each.net_wei or 0)))
+
+
+def together(evaluations: Iterable[Evaluation], *, most: int) -> list[Evaluation]:
+    """The best that can be executed in one block beside each other: no pool is used twice.
+
+    Each is exact only while the others leave its pools alone. Greedy: the best net first.
+    """
+    chosen: list[Evaluation] = []
+    used: set[int] = set()
+    for each in best_first(evaluations):
+        pools = {hop.pool for hop in each.hops}
+        if len(chosen) < most and used.isdisjoint(pools):
+            chosen.append(each)
+            used |= pools
+    return chosen

@@ -1,0 +1,277 @@
+"""Where a spread goes: eight exact steps from gross to net, and the first gate that stops it."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from enum import StrEnum
+from math import prod
+
+from arbsite.base.units import BPS_ONE, Bps, TokenAmount, Wei
+from prices.kernel.costs import Costs, NativeRate, Policy
+from prices.kernel.lenders import Lender, LenderKind
+from prices.kernel.sizing import Hop, Size
+
+
+class Step(StrEnum):
+    """The steps in order."""
+
+    GROSS_SPREAD = "gross_spread"
+    SWAP_FEES = "swap_fees"
+    PRICE_IMPACT = "price_impact"
+    FLASH_LOAN_PREMIUM = "flash_loan_premium"
+    GAS = "gas"
+    RELAY_TIP = "relay_tip"
+    L1_DATA_FEE = "l1_data_fee"
+    NET = "net"
+
+
+class Reason(StrEnum):
+    """The economic gates in order; the decision gates come after them, in the engine."""
+
+    STALE_POOL = "stale_pool"
+    TOKEN_RISK = "token_risk"  # noqa: S105 - a reason, not a secret
+    THIN_POOL = "thin_pool"
+    IMPLAUSIBLE = "implausible"
+    FEES = "fees"
+    PRICE_IMPACT = "price_impact"
+    PREMIUM = "premium"
+    GAS = "gas"
+    MIN_PROFIT = "min_profit"
+    MAX_GAS = "max_gas"
+
+
+class SpreadClass(StrEnum):
+    THIN = "thin"
+    STALE = "stale"
+    FEE_BOUND = "fee_bound"
+    TOKEN_RISK = "token_risk"  # noqa: S105 - a class, not a secret
+    REAL = "real"
+
+
+class Verdict(StrEnum):
+    EXECUTABLE = "executable"
+    REJECTED = "rejected"
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    """``amount``: signed raw units of the borrow token, None where the cost is not known.
+
+    ``bps``: floor of the share of the size, for display; it need not add up.
+    """
+
+    step: Step
+    amount: int | None
+    bps: Bps | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Waterfall:
+    """Signed raw units of the borrow token; costs are negative or zero.
+
+    ``gas``, ``relay_tip`` and ``l1_data_fee`` are None where nobody knows them (no gas estimate,
+    no route to the native coin, no L1 fee): they then count as 0 in ``net``, and nothing that
+    has such a step is executable.
+    """
+
+    amount: TokenAmount
+    gross_spread: int
+    swap_fees: int
+    price_impact: int
+    flash_loan_premium: int
+    gas: int | None
+    relay_tip: int | None
+    l1_data_fee: int | None
+
+    @property
+    def expected_profit(self) -> int:
+        """The sum through the premium: what the contract keeps, before gas."""
+        return self.gross_spread + self.swap_fees + self.price_impact + self.flash_loan_premium
+
+    @property
+    def net(self) -> int:
+        return (
+            self.expected_profit + (self.gas or 0) + (self.relay_tip or 0) + (self.l1_data_fee or 0)
+        )
+
+    @property
+    def complete(self) -> bool:
+        """Whether every cost is known."""
+        return None not in (self.gas, self.relay_tip, self.l1_data_fee)
+
+    @property
+    def net_profit_bps(self) -> Bps:
+        """floor(10^4 net / x)."""
+        return Bps(BPS_ONE * self.net // self.amount)
+
+    def rows(self) -> tuple[Row, ...]:
+        """All eight steps in order, for a page or a record."""
+        amounts = (
+            self.gross_spread,
+            self.swap_fees,
+            self.price_impact,
+            self.flash_loan_premium,
+            self.gas,
+            self.relay_tip,
+            self.l1_data_fee,
+            self.net,
+        )
+        return tuple(
+            Row(step, amount, None if amount is None else Bps(BPS_ONE * amount // self.amount))
+            for step, amount in zip(Step, amounts, strict=True)
+        )
+
+
+def explain(
+    hops: Sequence[Hop], *, size: Size, lender: Lender, costs: Costs, rate: NativeRate | None
+) -> Waterfall:
+    """The eight steps of MONEY section 1 for a size; they add up exactly.
+
+    ``rate``: of the borrow token, None where it has no route to the native coin.
+    Rounding: gross and fees down, what is paid up.
+    """
+    amount = size.amounts[0]
+    rate_num = prod(hop[1] for hop in hops)
+    rate_den = prod(hop[0] for hop in hops)
+    keep = prod(BPS_ONE - hop[2] for hop in hops)
+    without_fees = amount * rate_num // rate_den
+    without_impact = amount * rate_num * keep // (rate_den * BPS_ONE ** len(hops))
+    gas, relay_tip, l1_data_fee = paid_in_native(
+        hops=len(hops), kind=lender.kind, costs=costs, rate=rate
+    )
+    return Waterfall(
+        amount=TokenAmount(amount),
+        gross_spread=without_fees - amount,
+        swap_fees=without_impact - without_fees,
+        price_impact=size.amounts[-1] - without_impact,
+        flash_loan_premium=-size.premium,
+        gas=gas,
+        relay_tip=relay_tip,
+        l1_data_fee=l1_data_fee,
+    )
+
+
+def paid_in_native(
+    *, hops: int, kind: LenderKind, costs: Costs, rate: NativeRate | None
+) -> tuple[int | None, int | None, int | None]:
+    """(gas, relay tip, L1 data fee) in raw units of the borrow token, negative, rounded against us.
+
+    None for each that is not known: no gas estimate, no L1 fee, or no ``rate`` to value it by.
+    """
+    gas = costs.gas.get((kind, hops))
+    return (
+        _cost(None if gas is None else gas * costs.gas_price_wei, rate=rate),
+        _cost(costs.tip_wei, rate=rate),
+        _cost(costs.l1_fee_wei, rate=rate),
+    )
+
+
+def _cost(wei: int | None, *, rate: NativeRate | None) -> int | None:
+    if wei == 0:
+        return 0
+    if wei is None or rate is None:
+        return None
+    return -rate.tokens_ceil(wei)
+
+
+def depth(hops: Sequence[Hop]) -> int:
+    """What the shallowest side of any pool of the path is worth, in the borrow token, rounded down.
+
+    Each pool's input side is carried back to the start at the marginal prices of the hops before
+    it, its output side to the end at those of the hops after it; the smaller counts.
+    """
+    least: int | None = None
+    num = den = 1
+    for reserve_in, reserve_out, _ in hops:
+        worth = reserve_in * num // den
+        least = worth if least is None else min(least, worth)
+        num *= reserve_in
+        den *= reserve_out
+    num = den = 1
+    for reserve_in, reserve_out, _ in reversed(hops):
+        worth = reserve_out * num // den
+        least = worth if least is None else min(least, worth)
+        num *= reserve_out
+        den *= reserve_in
+    return least or 0
+
+
+def first_gate(
+    waterfall: Waterfall,
+    *,
+    hops: Sequence[Hop],
+    stale: bool,
+    token_risk: bool,
+    token: int,
+    rate: NativeRate | None,
+    costs: Costs,
+    policy: Policy,
+) -> Reason | None:
+    """The first economic reason not to, in MONEY's order, or None where the trade pays.
+
+    ``token``: the borrow token's index. ``stale`` and ``token_risk``: of any pool or token in the
+    path.
+    """
+    if stale:
+        return Reason.STALE_POOL
+    if token_risk:
+        return Reason.TOKEN_RISK
+    if (
+        policy.min_pool_depth_wei
+        and rate
+        and rate.wei_floor(depth(hops)) < policy.min_pool_depth_wei
+    ):
+        return Reason.THIN_POOL
+    if waterfall.net_profit_bps > policy.implausible_bps:
+        return Reason.IMPLAUSIBLE
+    running = waterfall.gross_spread + waterfall.swap_fees
+    if running <= 0:
+        return Reason.FEES
+    if running + waterfall.price_impact <= 0:
+        return Reason.PRICE_IMPACT
+    if waterfall.expected_profit <= 0:
+        return Reason.PREMIUM
+    if not waterfall.complete or rate is None or waterfall.net <= 0:
+        return Reason.GAS
+    if waterfall.net < policy.threshold(
+        waterfall.amount
+    ) or waterfall.expected_profit < policy.contract_min_profit.get(token, 0):
+        return Reason.MIN_PROFIT
+    if policy.max_gas_price_wei is not None and costs.gas_price_wei > policy.max_gas_price_wei:
+        return Reason.MAX_GAS
+    return None
+
+
+_CLASSES = {
+    Reason.STALE_POOL: SpreadClass.STALE,
+    Reason.TOKEN_RISK: SpreadClass.TOKEN_RISK,
+    Reason.THIN_POOL: SpreadClass.THIN,
+    # A profit too good to be true is most often a token that lies to whoever sells it.
+    Reason.IMPLAUSIBLE: SpreadClass.TOKEN_RISK,
+    Reason.FEES: SpreadClass.FEE_BOUND,
+    # Only rounding in dust pools makes impact the first step that kills.
+    Reason.PRICE_IMPACT: SpreadClass.THIN,
+    Reason.PREMIUM: SpreadClass.FEE_BOUND,
+}
+
+
+def spread_class(reason: Reason | None) -> SpreadClass:
+    """What kind of spread it is: real where only size, gas price or limits stand against it."""
+    return SpreadClass.REAL if reason is None else _CLASSES.get(reason, SpreadClass.REAL)
+
+
+def on_chain_min_profit(
+    waterfall: Waterfall, *, amount_out: int, max_slippage_bps: Bps, contract_min: int, floor: int
+) -> TokenAmount:
+    """The ``minProfit`` of a plan, raw units before gas: the largest of three floors.
+
+    The contract's own minimum; all costs after the loan plus ``floor`` (`Policy.threshold`); the
+    expected profit less the slippage allowed on the last output.
+    """
+    costs = waterfall.expected_profit - waterfall.net
+    slipped = waterfall.expected_profit - amount_out * max_slippage_bps // BPS_ONE
+    return TokenAmount(max(contract_min, costs + floor, slipped, 1))
+
+
+def net_profit_wei(waterfall: Waterfall, *, rate: NativeRate) -> Wei:
+    """The net in the native coin, rounded down."""
+    return rate.wei_floor(waterfall.net)

@@ -1,0 +1,373 @@
+"""P5 to P7 of the speed targets: from an event to signed bytes, to bytes on the wire, and all of
+the product between.
+
+P5 begins with the event's bytes in memory; P6 at a node of loopback that writes a head and waits
+for the transaction, and beside it the same path through web3.py and eth-account; P7 is the whole
+product on its local chain, timed on the wire by `tests.proofs.slow_wire`. Run it alone with
+``python -m tests.benchmarks.path_bench``.
+"""
+
+import asyncio
+import itertools
+import json
+import os
+import subprocess
+import sys
+import tempfile
+import time
+from contextlib import aclosing
+from pathlib import Path
+from statistics import median, quantiles
+from typing import Any
+
+import msgspec
+from coincurve import PrivateKey
+
+Entry = dict[str, object]
+KEY = bytes.fromhex("ac0974bec39a17e36ba4a6b4d238ff944bacb478cbed5efcae784d7bf4f2ff80")
+POOLS = 245
+MANY = 100_000
+BLOCKS = 240
+WEB3_BLOCKS = 40
+WARM = 20
+P5_MEDIAN_US = {POOLS: 100.0, MANY: 150.0}
+P5_P99_US = 1_000.0
+P6_MEDIAN_MS = {"first_pool": 0.7, "aave_v3": 1.0}
+P6_P99_MS = 3.0
+P6_TIMES = 20.0
+P7_MEDIAN_MS = 4.0
+P7_P99_MS = 20.0
+P7_TRADES = 30
+P7_TEST = "tests/proofs/test_slow_node.py"
+
+
+def measure() -> dict[str, Entry]:
+    """``{"P5 245": ..., "P5 100000": ..., "P6 first_pool": ..., "P6 aave_v3": ...}``."""
+    os.environ.setdefault("DJANGO_SETTINGS_MODULE", "tests.settings")
+    import django
+
+    django.setup()
+    found = _p5_small() | _p5_large() | _p6()
+    return found | _p7(p6_ms=found["P6 first_pool"]["value"])
+
+
+def _sign(data: bytes, nonce: int, key: PrivateKey) -> bytes:
+    from tests.benchmarks.path_market import CHAIN_ID, GAS_PRICE, RECEIVER
+    from wallets.kernel.payload import LEGACY, Payload, sign
+
+    payload = Payload(
+        chain_id=CHAIN_ID, tx_type=LEGACY, nonce=nonce, max_fee_wei=GAS_PRICE,
+        tip_fee_wei=GAS_PRICE, gas_limit=340_000, to=bytes.fromhex(RECEIVER[2:]), value_wei=0,
+        data=data,
+    )  # fmt: skip
+    return sign(payload, key)[0]
+
+
+def _calldata(watcher: Any, evaluation: Any) -> bytes:
+    from arbsite.base.units import Bps
+    from execution.kernel.plan import encode_execute, plan_from, validity_for
+
+    plan = plan_from(
+        evaluation, book=watcher.book, policy=watcher.policy, max_slippage_bps=Bps(50),
+        validity=validity_for(block_time_ms=450), block_timestamp_s=watcher.head.timestamp_s,
+    )  # fmt: skip
+    return encode_execute(plan)
+
+
+def _p5_small() -> dict[str, Entry]:
+    """Decode, book, search, exact size, plan and signature, in the product's own objects."""
+    from contracts.kernel.events import decode_head, decode_sync
+    from prices.feed import Advance, FeedBlock
+    from tests.benchmarks.path_market import make_registry, make_watcher, story_of
+
+    registry, reserves = make_registry(POOLS)
+    watcher, key = make_watcher(registry, reserves), PrivateKey(KEY)
+    times: dict[str, list[float]] = {"decode": [], "book": [], "search": [], "sign": [], "all": []}
+    for number, header, logs in story_of(registry, reserves).blocks(2 * (BLOCKS + WARM)):
+        frames = [msgspec.json.encode(each) for each in (header, logs)]
+        stamps = [time.perf_counter_ns()]
+        head = decode_head(msgspec.json.decode(frames[0]))
+        events = tuple(decode_sync(log) for log in msgspec.json.decode(frames[1]))
+        stamps.append(time.perf_counter_ns())
+        touched = watcher.advance(Advance(head.parent_hash, (FeedBlock(head, events),), 0))
+        stamps.append(time.perf_counter_ns())
+        found = watcher.hot(touched)
+        stamps.append(time.perf_counter_ns())
+        if found:
+            _sign(_calldata(watcher, found[0]), number, key)
+            stamps.append(time.perf_counter_ns())
+            took = [(b - a) / 1_000 for a, b in itertools.pairwise(stamps)]
+            for name, each in zip(times, (*took, sum(took)), strict=True):
+                times[name].append(each)
+        watcher.scan(touched)
+    kept = {name: values[WARM:] for name, values in times.items()}
+    stages = {name: round(median(values), 1) for name, values in kept.items() if name != "all"}
+    return {f"P5 {POOLS}": _p5_entry(kept["all"], target=P5_MEDIAN_US[POOLS], stages=stages)}
+
+
+def _p5_large() -> dict[str, Entry]:
+    """The same over a market whose cycles are never stored: rings over pairs, then exact sizes."""
+    from contracts.kernel.events import decode_head, decode_sync
+    from prices.chain_state import block_ref
+    from prices.kernel.book import PoolState
+    from tests.benchmarks.kernel_bench import make_graph
+    from tests.benchmarks.path_market import head_at, registry_of, story_of
+
+    graph, key, times = make_graph(MANY, cap=10), PrivateKey(KEY), []
+    registry, reserves = registry_of(graph)
+    index = {row.address: i for i, row in enumerate(registry.pools)}
+    graph.book.load(block_ref(head_at(1)), reserves)
+    for number, header, logs in story_of(registry, reserves).blocks(2 * (BLOCKS + WARM)):
+        frames = [msgspec.json.encode(each) for each in (header, logs)]
+        started = time.perf_counter_ns()
+        head = decode_head(msgspec.json.decode(frames[0]))
+        states = [
+            PoolState(index[event.pool], event.reserve0, event.reserve1)
+            for event in map(decode_sync, msgspec.json.decode(frames[1]))
+        ]
+        graph.book.apply_block(block_ref(head), states)
+        pair = graph.pairs.refresh_pool(graph.book.rates, pool=states[0].pool)
+        ring, product = graph.pairs.best_through(pair)
+        if number % 2 == 0:
+            assert product > 1, "each second block opens an arbitrage"
+            data = _calldata_of_ring(graph, registry, ring=ring, head=head)
+            _sign(data, number, key)
+            times.append((time.perf_counter_ns() - started) / 1_000)
+    return {f"P5 {MANY}": _p5_entry(times[WARM:], target=P5_MEDIAN_US[MANY], stages={})}
+
+
+def _calldata_of_ring(graph: Any, registry: Any, *, ring: Any, head: Any) -> bytes:
+    """The best pools of a ring of pairs, sized exactly, as calldata."""
+    from execution.kernel.plan import LenderCode, Plan, PlanHop, encode_execute
+    from prices.kernel.lenders import FIRST_POOL
+    from prices.kernel.sizing import Hop, best_size
+
+    book = graph.book
+    best = graph.pairs.expand(book.rates, ring=ring)[0]
+    fees = [book.pools[edge >> 1].fee_bps for edge in best.path]
+    hops = [Hop(*book.edge_reserves(edge), fee) for edge, fee in zip(best.path, fees, strict=True)]
+    size = best_size(hops, lender=FIRST_POOL)
+    assert size is not None
+    pairs = [registry.pools[edge >> 1].address for edge in best.path]
+    plan = Plan(
+        lender_kind=LenderCode.FIRST_POOL,
+        lender=pairs[0],
+        token=registry.tokens[book.edge_tokens(best.path[0])[0]].address,
+        amount=size.amount,
+        min_profit=size.profit,
+        deadline_s=head.timestamp_s + 60,
+        last_block=head.number + 3,
+        hops=tuple(
+            PlanHop(pair=pair, fee_bps=fee, zero_for_one=not edge & 1)
+            for pair, fee, edge in zip(pairs, fees, best.path, strict=True)
+        ),
+    )
+    return encode_execute(plan)
+
+
+def _p5_entry(times: list[float], *, target: float, stages: dict[str, float]) -> Entry:
+    cuts = quantiles(times, n=100)
+    p99 = cuts[98]
+    return {
+        "value": round(median(times), 1),
+        "unit": "us from event bytes to signed bytes, median",
+        "target": target,
+        "reference": {
+            "p10_us": round(cuts[9], 1),  # near what an undisturbed machine takes
+            "p99_us": round(p99, 1),
+            "p99_target_us": P5_P99_US,
+            **stages,
+        },
+        "ok": median(times) <= target and p99 <= P5_P99_US,
+    }
+
+
+def _p6() -> dict[str, Entry]:
+    from tests.benchmarks.mock_node import header_json
+    from tests.benchmarks.path_market import CHAIN_ID, make_registry, story_of
+
+    registry, reserves = make_registry(POOLS)
+    blocks = [{"header": header_json(1), "logs": []}]
+    story = story_of(registry, reserves)
+    for _, header, logs in story.blocks(2 * (BLOCKS + WARM) + 2):
+        blocks.append({"header": header, "logs": logs})
+    document = {"chainId": CHAIN_ID, "blocks": blocks}
+    out: dict[str, Entry] = {}
+    with tempfile.TemporaryDirectory() as folder:
+        theirs = _with_node(document, folder, lambda ws, http: _web3_path(ws, registry))
+        for lender, target in P6_MEDIAN_MS.items():
+            ours = _with_node(
+                document,
+                folder,
+                lambda ws, http, of=lender: _our_path(ws, http, registry, reserves, of),
+            )
+            cuts = quantiles(ours, n=100)
+            value, p99 = median(ours) / 1_000, cuts[98] / 1_000
+            times = median(theirs) / median(ours)
+            out[f"P6 {lender}"] = {
+                "value": round(value, 3),
+                "unit": "ms from a head written to the transaction received, median",
+                "target": target,
+                "reference": {
+                    "p10_ms": round(cuts[9] / 1_000, 3),
+                    "p99_ms": round(p99, 2),
+                    "p99_target_ms": P6_P99_MS,
+                    "web3_ms": round(median(theirs) / 1_000, 1),
+                    "web3_p10_ms": round(quantiles(theirs, n=10)[0] / 1_000, 1),
+                    "times_faster": round(times, 1),
+                },
+                "ok": value <= target and p99 <= P6_P99_MS and times >= P6_TIMES,
+            }
+    return out
+
+
+def _p7(*, p6_ms: object) -> dict[str, Entry]:
+    """The signer in its own process, the attempt committed before the send."""
+    ended = subprocess.run(
+        [sys.executable, "-m", "pytest", "-q", "-s", "-m", "prove", P7_TEST],
+        env={**os.environ, "PROVE_DELAY_MS": "0", "PROVE_TRADES": str(P7_TRADES)},
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    found = json.loads(next(line for line in ended.stdout.splitlines() if line.startswith("{")))
+    value, p99 = found["sent_p50_us"] / 1_000, found["sent_p99_us"] / 1_000
+    return {
+        "P7": {
+            "value": round(value, 1),
+            "unit": "ms from a head handed on to the transaction received, whole product, median",
+            "target": P7_MEDIAN_MS,
+            "reference": {
+                "p99_ms": round(p99, 1),
+                "p99_target_ms": P7_P99_MS,
+                "P6_ms": p6_ms,
+                "stages_ms": found["stages"],
+            },
+            "ok": value <= P7_MEDIAN_MS and p99 <= P7_P99_MS,
+        }
+    }
+
+
+def _with_node(document: Any, folder: str, path: Any) -> list[float]:
+    import uvloop
+
+    from tests.benchmarks.mock_node import mock_node
+
+    with mock_node(document, Path(folder)) as (ws, http):
+        times: list[float] = uvloop.run(path(ws, http))
+    return times[WARM:]
+
+
+async def _our_path(
+    ws_url: str, http_url: str, registry: Any, reserves: Any, lender: str
+) -> list[float]:
+    """Feed, book, search, simulation, signature and hand-over, as the engine strings them."""
+    from arbsite.base.units import Gas, Wei
+    from contracts.rpc import HttpRpc, WsRpc
+    from execution.simulator import Simulator
+    from prices.feed import Advance, Feed
+    from tests.benchmarks.path_market import CHAIN_ID, GAS_PRICE, RECEIVER, SENDER, make_watcher
+
+    watcher, key = make_watcher(registry, reserves, lender=lender), PrivateKey(KEY)
+    rpc = HttpRpc([http_url], chain_id=CHAIN_ID)
+    simulator, control = Simulator(rpc), await WsRpc.connect(ws_url)
+    feed = Feed(
+        urls=[ws_url], chain_id=CHAIN_ID, addresses=registry.addresses, block_time_ms=450,
+        known=watcher.book.known_hashes,
+    )  # fmt: skip
+    sent = 0
+
+    async def begin() -> None:
+        while not feed.lines[0].up:
+            await asyncio.sleep(0.01)
+        await control.call("bench_next")
+
+    async with aclosing(feed.steps()) as steps:
+        began = asyncio.ensure_future(begin())
+        async for step in steps:
+            assert isinstance(step, Advance), step
+            touched = watcher.advance(step)
+            head = watcher.head
+            assert head is not None
+            simulator.note_block(
+                number=head.number, block_hash=head.hash, timestamp_s=head.timestamp_s
+            )
+            if found := watcher.hot(touched):
+                data = _calldata(watcher, found[0])
+                simulated = simulator.simulate(
+                    sender=SENDER, to=RECEIVER, data=data, value_wei=Wei(0),
+                    gas_price_wei=GAS_PRICE, block_hash=head.hash, gas=Gas(340_000),
+                )  # fmt: skip
+                assert simulated.ok
+                rpc.send_raw(_sign(data, head.number, key))
+                sent += 1
+            watcher.scan(touched)
+            if sent >= BLOCKS + WARM:
+                break
+            await control.call("bench_next")
+        await began
+    times: list[float] = await control.call("bench_times")
+    await control.close()
+    rpc.close()
+    return times
+
+
+async def _web3_path(ws_url: str, registry: Any) -> list[float]:
+    """What a first version looks like: the same steps, each by web3.py's own means."""
+    from eth_account import Account
+    from web3 import AsyncWeb3, WebSocketProvider
+
+    from contracts.kernel.abi import ABI_FOLDER
+    from tests.benchmarks.path_market import RECEIVER, SENDER
+
+    abi = json.loads((ABI_FOLDER / "FlashLoanReceiver.json").read_text())["abi"]
+    account = Account.from_key(KEY)
+    async with AsyncWeb3(WebSocketProvider(ws_url)) as w3:
+        pair = w3.eth.contract(address=w3.to_checksum_address(registry.pools[0].address), abi=SYNC)
+        receiver = w3.eth.contract(address=w3.to_checksum_address(RECEIVER), abi=abi)
+        await w3.eth.subscribe("newHeads")
+        hops = [bytes(32), bytes(32)]
+        lender = w3.to_checksum_address(SENDER)
+        plan = (2, lender, lender, 10**18, 1, 2**32, 10**9, hops)
+        addresses = [w3.to_checksum_address(row.address) for row in registry.pools]
+        sent = 0
+        await w3.provider.make_request("bench_next", [])
+        async for message in w3.socket.process_subscriptions():
+            if "parentHash" not in message["result"]:
+                continue
+            head = message["result"]
+            logs = await w3.eth.get_logs({"blockHash": head["hash"], "address": addresses})
+            [pair.events.Sync().process_log(log) for log in logs]
+            call = receiver.functions.execute(plan)
+            await call.call({"from": account.address})
+            transaction = await call.build_transaction(
+                {
+                    "from": account.address,
+                    "nonce": await w3.eth.get_transaction_count(account.address),
+                    "gasPrice": await w3.eth.gas_price,
+                }
+            )
+            signed = account.sign_transaction(transaction)
+            await w3.eth.send_raw_transaction(signed.raw_transaction)
+            sent += 1
+            if sent >= WEB3_BLOCKS + WARM:
+                break
+            await w3.provider.make_request("bench_next", [])
+        times: list[float] = (await w3.provider.make_request("bench_times", []))["result"]
+    return times
+
+
+SYNC = [
+    {
+        "anonymous": False, "name": "Sync", "type": "event",
+        "inputs": [
+            {"indexed": False, "name": "reserve0", "type": "uint112"},
+            {"indexed": False, "name": "reserve1", "type": "uint112"},
+        ],
+    }
+]  # fmt: skip
+
+
+if __name__ == "__main__":
+    json.dump(measure(), sys.stdout, indent=1)
+    sys.stdout.write("\n")

@@ -1,0 +1,87 @@
+"""Attempts as the sender works on them: one row of the record, read with its transaction."""
+
+from dataclasses import dataclass
+from typing import Any, Final
+
+from psycopg.rows import dict_row
+
+from arbsite.base.errors import Halt
+from wallets.kernel import lifecycle
+from wallets.kernel.lifecycle import Status
+from wallets.record import Connection
+
+
+class RecordTorn(Halt):
+    """A row is not as the code left it."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Job:
+    """One attempt with what is needed to sign and send it. ``tip_fee_wei``: per gas."""
+
+    attempt_id: int
+    transaction_id: int
+    nonce: int
+    purpose: str
+    kind: str
+    attempt_status: str
+    transaction_status: Status
+    hash: str
+    raw: bytes
+    last_block: int | None
+    signed: bool
+    via: str
+    private_only: bool
+    tip_fee_wei: int
+    existed: bool = False
+
+
+_JOB: Final = """
+SELECT a.id AS attempt_id, a.transaction_id, a.nonce, a.purpose, t.kind,
+       a.status AS attempt_status, t.status AS transaction_status, coalesce(a.hash, '') AS hash,
+       coalesce(a.raw, ''::bytea) AS raw, t.last_block, a.signed_at IS NOT NULL AS signed,
+       a.sent_via AS via, t.private_only, a.tip_fee_wei
+  FROM wallets_attempt a JOIN wallets_transaction t ON t.id = a.transaction_id
+"""
+
+
+def job(connection: Connection, attempt_id: int, *, existed: bool = False) -> Job:
+    """Read one attempt. Joins the caller's transaction."""
+    rows = _jobs(connection, _JOB + " WHERE a.id = %s", (attempt_id,), existed=existed)
+    if not rows:
+        raise RecordTorn(f"attempt {attempt_id} is gone")
+    return rows[0]
+
+
+def jobs_of(connection: Connection, transaction_id: int) -> list[Job]:
+    """Every attempt of a transaction whose nonce was not given back, oldest first."""
+    where = " WHERE a.transaction_id = %s AND NOT a.released ORDER BY a.id"
+    return _jobs(connection, _JOB + where, (transaction_id,), existed=True)
+
+
+def jobs_unfinished(connection: Connection, *, chain_key: str, older_than_s: float) -> list[Job]:
+    """Attempts that took a nonce and were never stored signed, by a sender that is gone."""
+    where = (
+        " WHERE t.chain_id = %s AND a.status = 'prepared' AND NOT a.released"
+        " AND NOT t.status = ANY(%s) AND a.created_at < now() - make_interval(secs => %s)"
+        " ORDER BY a.sequence_id, a.nonce DESC, a.id"
+    )
+    ended = [status.value for status in lifecycle.FINAL]
+    return _jobs(connection, _JOB + where, (chain_key, ended, older_than_s), existed=True)
+
+
+def _jobs(connection: Connection, sql: str, args: tuple[Any, ...], *, existed: bool) -> list[Job]:
+    with connection.cursor(row_factory=dict_row) as cursor:
+        rows = cursor.execute(sql, args).fetchall()
+    return [
+        Job(
+            **{
+                **row,
+                "raw": bytes(row["raw"]),
+                "tip_fee_wei": int(row["tip_fee_wei"]),
+                "transaction_status": Status(row["transaction_status"]),
+            },
+            existed=existed,
+        )
+        for row in rows
+    ]

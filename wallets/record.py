@@ -1,0 +1,67 @@
+"""Database connections of the sender's own: warm, one a caller, never shared between two."""
+
+import threading
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
+from typing import Any, Final
+
+import psycopg
+
+from arbsite.base.errors import Retryable
+
+Connection = psycopg.Connection[Any]
+_PING_AFTER_S: Final = 1.0
+
+
+class RecordUnavailable(Retryable):
+    """PostgreSQL went away; what was committed stands and is taken up again."""
+
+
+class Record:
+    """Hands out autocommit connections and takes them back. Thread-safe."""
+
+    def __init__(self, connect: Callable[[], Connection]) -> None:
+        self._connect = connect
+        self._idle: list[tuple[Connection, float]] = []
+        self._lock = threading.Lock()
+
+    @contextmanager
+    def borrow(self) -> Iterator[Connection]:
+        """A connection for this block alone. Raises: RecordUnavailable when it breaks."""
+        connection = self._take()
+        try:
+            yield connection
+        except psycopg.OperationalError as error:
+            connection.close()
+            raise RecordUnavailable(
+                f"the record went away ({type(error).__name__}): sending resumes when it is back"
+            ) from None
+        finally:
+            if not connection.closed:
+                with self._lock:
+                    self._idle.append((connection, time.monotonic()))
+
+    def close(self) -> None:
+        """Close the connections that are not in use."""
+        with self._lock:
+            idle, self._idle = self._idle, []
+        for connection, _ in idle:
+            connection.close()
+
+    def _take(self) -> Connection:
+        while True:
+            with self._lock:
+                held = self._idle.pop() if self._idle else None
+            if held is None:
+                try:
+                    return self._connect()
+                except psycopg.OperationalError:
+                    raise RecordUnavailable("the record cannot be reached: nothing sent") from None
+            connection, since = held
+            if time.monotonic() - since < _PING_AFTER_S:
+                return connection
+            with suppress(psycopg.Error):
+                connection.execute("SELECT 1")
+                return connection
+            connection.close()
