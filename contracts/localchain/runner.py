@@ -1,6 +1,7 @@
 """The wall clock of the local chain: one block per block time until told to stop."""
 
 import os
+import signal
 import threading
 import time
 from typing import Final
@@ -18,6 +19,26 @@ class NodeGone(Retryable):
 
     def __init__(self, why: str) -> None:
         super().__init__(f"the local chain's node has gone ({why}): start localchain again")
+
+
+def told_to_stop(*signals: signal.Signals) -> threading.Event:
+    """An event that the first of these signals sets. Call it in the main thread.
+
+    A handler runs in the main thread, between any two of its instructions: were it to set the event
+    itself while that thread is about to wait for it, both would wait for the event's lock for
+    ever. So it only writes to a pipe, and another thread sets the event.
+    """
+    told = threading.Event()
+    reading, writing = os.pipe()
+
+    def wait() -> None:
+        os.read(reading, 1)
+        told.set()
+
+    threading.Thread(target=wait, name="told to stop", daemon=True).start()
+    for number in signals:
+        signal.signal(number, lambda *_: os.write(writing, b"."))
+    return told
 
 
 def run(node: Node, driver: Driver, *, block_time_s: float, stop: threading.Event) -> None:

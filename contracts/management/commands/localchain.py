@@ -4,7 +4,6 @@ import json
 import os
 import re
 import signal
-import threading
 from pathlib import Path
 from typing import Any, Final
 
@@ -17,7 +16,7 @@ from contracts.localchain.driver import Driver
 from contracts.localchain.market_file import market_file
 from contracts.localchain.node import DEFAULT_SEED, Node
 from contracts.localchain.rival import Race
-from contracts.localchain.runner import run
+from contracts.localchain.runner import run, told_to_stop
 
 DEFAULT_PORT: Final = 8545
 DEFAULT_CHAIN_ID: Final = 31337
@@ -60,9 +59,7 @@ class Command(BaseCommand):
         """Build or resume, announce, mine."""
         _check(options)
         race = _race(options)
-        stop = threading.Event()
-        for number in (signal.SIGTERM, signal.SIGINT):
-            signal.signal(number, lambda *_: stop.set())
+        stop = told_to_stop(signal.SIGTERM, signal.SIGINT)
         folder = Path(options["state_dir"]) if options["state_dir"] else None
         try:
             with Node(

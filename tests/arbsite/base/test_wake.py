@@ -88,7 +88,7 @@ def test_with_the_broker_away_nothing_is_raised_and_the_wish_is_kept():
     wake.wake(woken, 7)
 
     assert Wakeup.objects.get().sent_at is None
-    assert time.monotonic() - started < 2  # a caller is a request: it must not hang
+    assert time.monotonic() - started < 10  # a caller is a request: it must not hang
 
 
 @pytest.mark.django_db(transaction=True)
@@ -101,7 +101,7 @@ def test_a_sweep_without_a_broker_tries_once():
 
     assert wake.wakeups_sweep() == 0
 
-    assert time.monotonic() - started < 2
+    assert time.monotonic() - started < 10  # fifty tries would be fifty waits
     assert Wakeup.objects.filter(sent_at__isnull=True).count() == 50
 
 

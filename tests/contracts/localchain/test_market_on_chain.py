@@ -1,7 +1,5 @@
 """The market as it stands on a node: real fees, routers, lender, and its market file."""
 
-import time
-
 import pytest
 from eth_abi import decode
 
@@ -41,10 +39,8 @@ def first_pool(live, dex):
     return next(pool for pool in live.market.pools if pool.dex == dex)
 
 
-def test_the_same_seed_builds_the_same_market_quickly(quiet):
-    started = time.monotonic()
+def test_the_same_seed_builds_the_same_market(quiet):
     with local_market(seed=11, traders=False, rival=False) as twin:
-        assert time.monotonic() - started < 5
         assert twin.market == quiet.market
         for pool in twin.market.pools[::9]:
             found = view(twin, pool.address, "getReserves()", types=("uint112", "uint112"))
