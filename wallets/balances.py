@@ -91,6 +91,11 @@ def _read(*, chain: Chain, rpc: HttpRpc, wallets: list[Wallet], number: int) -> 
         ]
         answer = rpc.eth_call(to=chain.multicall3, data=abi.encode_multicall(calls), block=number)
         rows = abi.decode_multicall(answer, count=len(calls))
+        if not all(rows):
+            raise abi.BadAnswer(
+                f"{chain.multicall3} does not answer getEthBalance, so it is no Multicall3: "
+                "correct `multicall3` in the chain's market file and import it again"
+            )
         return [Wei(abi.decode_uint(row or b"")) for row in rows]
     answers = rpc.batch([("eth_getBalance", [w.address, hex(number)]) for w in wallets])
     for one in answers:

@@ -278,6 +278,12 @@ function said(form, body) {
 
 // --- dialogs --------------------------------------------------------------------------------------
 
+// The attribute autofocus would act on a page's parts that are drawn anew, too.
+export function openDialog(dialog) {
+  dialog.showModal();
+  dialog.querySelector("[data-first]")?.focus();
+}
+
 export function openKill() {
   const dialog = $("kill-dialog");
   if (!dialog || dialog.open || $("kill-button").hidden) return;
@@ -293,12 +299,12 @@ export function openKill() {
 }
 
 $("kill-button")?.addEventListener("click", openKill);
-$("release-button")?.addEventListener("click", () => $("release-dialog").showModal());
+$("release-button")?.addEventListener("click", () => openDialog($("release-dialog")));
 
 document.addEventListener("click", async (event) => {
   const target = event.target;
   const opener = target.closest("[data-open]");
-  if (opener) $(opener.dataset.open).showModal();
+  if (opener) openDialog($(opener.dataset.open));
   if (target.closest("[data-kill]")) openKill();
   if (target.closest("[data-close]")) target.closest("dialog")?.close();
   const copy = target.closest("[data-copy]");
@@ -370,7 +376,7 @@ const key = (action) => (event) => {
 };
 
 const bindings = {
-  "Shift+?": key(() => $("help").showModal()),
+  "Shift+?": key(() => openDialog($("help"))),
   "/": key(() => $("filter")?.focus()),
   j: key(() => step(1)),
   k: key(() => step(-1)),

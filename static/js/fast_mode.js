@@ -2,7 +2,7 @@
 // compared before they are saved; latency and the log are drawn here.
 
 import { api } from "./api.js";
-import { bpsOf, coinsOf, here, live, reload, toast } from "./app.js";
+import { bpsOf, coinsOf, here, live, openDialog, reload, toast } from "./app.js";
 import { REASONS, shortHex, shown } from "./format.js";
 import { latencyChart, msWords } from "./latency_chart.js";
 import { facts, read } from "./rows.js";
@@ -102,7 +102,7 @@ function limits() {
       return hidden;
     }));
     $("limits-dialog").querySelector(".problem").hidden = true;
-    $("limits-dialog").showModal();
+    openDialog($("limits-dialog"));
   });
   document.addEventListener("arb:done", ({ target }) => {
     if (target.closest?.("#limits-dialog")) for (const each of form.querySelectorAll(".differs")) each.classList.remove("differs");

@@ -1,5 +1,7 @@
 """What Aave lends now, as its reserves' flags and balances say, on the real Aave."""
 
+from dataclasses import replace
+
 import pytest
 from eth_utils.crypto import keccak
 
@@ -75,8 +77,6 @@ def test_what_aave_counts_as_its_own_bounds_the_loan_from_its_version_3_1_on():
 
 
 def test_without_a_multicall_the_same_is_read(market, registry):
-    from dataclasses import replace
-
-    single = replace(registry, multicall3="", memo={})
+    single = replace(registry, multicall3="")
     assert read_market(market.rpc, single).caps == read_market(market.rpc, registry).caps
     assert not isinstance(read_market(market.rpc, single).premium_bps, RpcError)

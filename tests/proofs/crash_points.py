@@ -26,7 +26,7 @@ BOUNDARIES: frozenset[str] = frozenset(
         "wallets.adapters.connect: _set_isolation_level_gen",
         "wallets.signer_client.SignerClient._connect: connect",
         # node: reads leave nothing; bytes that left are in the record since store_signed's COMMIT
-        "contracts.rpc.HttpRpc._post: recv_into",
+        "contracts.rpc.HttpRpc._post: recv",
         "contracts.rpc.HttpRpc._post: sendall",
         # signer's socket: asked or not, signed_at tells; the same request gives the same bytes
         "wallets.signer_client._exactly: recv",
@@ -64,9 +64,9 @@ BOUNDARIES: frozenset[str] = frozenset(
         "wallets.ledger.check_allowed: SELECT t.kind, t.kill_epoch, t.leader_epoch,",
         "wallets.ledger.check_again: SELECT s.address, s.frozen, a.released FROM",
         "wallets.outcomes.mark_in_flight: UPDATE wallets_attempt SET error = %s, sent_",
-        "wallets.sender.Sender._guarded: BEGIN",
-        "wallets.sender.Sender._guarded: COMMIT",
-        "wallets.sender.Sender._guarded: SELECT pg_advisory_xact_lock_shared(%s)",
+        "wallets.handover.Ways.guarded: BEGIN",
+        "wallets.handover.Ways.guarded: COMMIT",
+        "wallets.handover.Ways.guarded: SELECT pg_advisory_xact_lock_shared(%s)",
         # outcome: without it the attempt is looked up by its hash
         "wallets.jobs._jobs: SELECT a.id AS attempt_id, a.transaction_id,",
         "wallets.outcomes.store_outcome: BEGIN",

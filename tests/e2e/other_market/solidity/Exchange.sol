@@ -193,4 +193,8 @@ contract Aggregator {
             require(found[i].success || calls[i].allowFailure, "call");
         }
     }
+
+    function getEthBalance(address account) external view returns (uint256) {
+        return account.balance;
+    }
 }
