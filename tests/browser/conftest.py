@@ -8,7 +8,7 @@ from collections.abc import Iterator
 import pytest
 from django.db import connection
 from django.test import Client
-from playwright.sync_api import Browser, Page, sync_playwright
+from playwright.sync_api import Browser, Page, expect, sync_playwright
 
 from tests.arbsite.console import builders, served
 
@@ -29,6 +29,7 @@ def chromium() -> Iterator[Browser]:
     # Its loop runs in this thread while it lives: not for a session, or no async test could run.
     # Beside a running loop Django would refuse plain database calls.
     os.environ["DJANGO_ALLOW_ASYNC_UNSAFE"] = "1"
+    expect.set_options(timeout=20_000)  # how long a wrong page takes to fail, no promise
     with sync_playwright() as playwright:
         browser = playwright.chromium.launch(
             executable_path="/usr/bin/chromium", args=["--no-sandbox"]

@@ -101,7 +101,7 @@ class Product:
             raise SystemError("up ended: " + "\n".join(self.lines[-15:]))
         return any(line.startswith("Ready") for line in self.lines)
 
-    def stop(self, *, within_s: float = 10) -> int:
+    def stop(self, *, within_s: float = 30) -> int:
         """Ctrl-C; the exit status, which must come in time."""
         assert self.process is not None
         if self.process.poll() is None:
@@ -219,7 +219,7 @@ def rpc(url: str, method: str, *params: object) -> Any:
     request = urllib.request.Request(  # noqa: S310
         url, data=json.dumps(body).encode(), headers={"Content-Type": "application/json"}
     )
-    with urllib.request.urlopen(request, timeout=10) as answer:  # noqa: S310
+    with urllib.request.urlopen(request, timeout=30) as answer:  # noqa: S310
         decoded = json.loads(answer.read())
     assert "result" in decoded, decoded
     return decoded["result"]

@@ -31,6 +31,7 @@ def page(product):
             executable_path="/usr/bin/chromium", args=["--no-sandbox"]
         )
         page = chromium.new_page(base_url=product.url)
+        expect.set_options(timeout=20_000)
         page.goto("/")
         page.get_by_label("User").fill("admin")
         page.get_by_label("Password").fill(product.password)

@@ -81,6 +81,7 @@ def page(product, client) -> Iterator[Page]:
         )
         page = chromium.new_page(base_url=product.url)
         page.set_default_timeout(60_000)
+        expect.set_options(timeout=60_000)
         page.goto("/accounts/2fa/totp/activate/")
         page.get_by_label("User").fill("admin")
         page.get_by_label("Password").fill(product.password)

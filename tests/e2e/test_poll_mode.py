@@ -52,4 +52,4 @@ def test_polling_keeps_all_pairs_fresh_and_records_opportunities(without_socket)
 
     status, _ = client.post("/api/prices/stop")
     assert status == 200
-    wait_for("stopped", lambda: client.get("/api/prices/status")["mode"] == "stopped", within_s=10)
+    wait_for("stopped", lambda: client.get("/api/prices/status")["mode"] == "stopped", within_s=30)

@@ -19,7 +19,7 @@ def killed(product, name):
     assert old is not None
     at = datetime.now(UTC)
     os.kill(old, signal.SIGKILL)
-    wait_for(f"{name} to be back", lambda: product.pid(name) not in (None, old), within_s=10)
+    wait_for(f"{name} to be back", lambda: product.pid(name) not in (None, old), within_s=30)
     return at
 
 

@@ -43,7 +43,7 @@ def test_ctrl_c_stops_all_and_a_second_start_goes_on_with_the_same_data(own):
     client = signed_in(own, password)
     before = wait_for("a first execution", lambda: executed(client), within_s=90)
 
-    assert own.stop(within_s=10) == 0
+    assert own.stop() == 0
     assert left_over(own) == []
     own.start()
 
