@@ -13,13 +13,14 @@ let chosen = "tab-overview"; // kept while the drawer is drawn again
 export function redrawing(id, address) {
   let asked = 0;
   let timer = null;
+  const inUse = (box) => document.hidden || document.querySelector("dialog[open]") || box.matches(":focus-within");
   return function refresh() {
     if (timer) return;
     timer = setTimeout(async () => {
       asked = Date.now();
       timer = null;
       const box = document.getElementById(id);
-      if (document.hidden || document.querySelector("dialog[open]") || box.matches(":focus-within")) return refresh();
+      if (inUse(box)) return refresh();
       let response;
       try {
         response = await fetch(address(), { credentials: "same-origin" });
@@ -27,7 +28,9 @@ export function redrawing(id, address) {
         return; // the banner says that the connection is gone
       }
       if (!response.ok || response.redirected) return;
-      box.innerHTML = await response.text(); // our own template: every value in it is escaped
+      const drawn = await response.text();
+      if (inUse(box)) return refresh(); // a dialog was opened while we asked
+      box.innerHTML = drawn; // our own template: every value in it is escaped
       faces(box);
     }, Math.max(0, asked + AT_MOST_EVERY_MS - Date.now()));
   };

@@ -8,7 +8,7 @@ from arbsite.base.models import Alert
 from contracts.kernel.abi import encode_call
 from contracts.localchain.chain import Sending
 from execution import executors, fast_mode
-from execution.models import Execution
+from execution.models import Execution, FastMode
 from prices.models import Monitor
 from tests.execution.conftest import open_floor  # noqa: F401  a fixture
 from tests.execution.floor import COIN_WEI, await_
@@ -64,6 +64,7 @@ def taken(place):
 
     It was decided at the block that pays, and is in the one after that.
     """
+    attentive(place)
     since = newest()
     pays_at = sell(place)
     sent = Execution.objects.filter(pk__gt=since, transaction__status="submitted")
@@ -75,6 +76,17 @@ def taken(place):
     assert row.transaction.receipt["status"] == "0x1"
     calm(place)
     return row
+
+
+def attentive(place):
+    """Mine what pays nobody until the engine is armed: a market that stands still disarms it."""
+
+    def armed():
+        head = place.market.driver.step().number
+        await_(lambda: Monitor.objects.get(chain=place.chain).head_number == head, until_s=60)
+        return FastMode.objects.get(chain=place.chain).state == "armed"
+
+    await_(armed, until_s=60, step_s=0.5)
 
 
 def calm(place):
