@@ -47,7 +47,7 @@ def measure() -> dict[str, Entry]:
     import django
 
     django.setup()
-    found = _p5_small() | _p5_large() | _p6()
+    found = _p5(POOLS) | _p5(MANY) | _p6()
     return found | _p7(p6_ms=found["P6 first_pool"]["value"])
 
 
@@ -74,13 +74,13 @@ def _calldata(watcher: Any, evaluation: Any) -> bytes:
     return encode_execute(plan)
 
 
-def _p5_small() -> dict[str, Entry]:
+def _p5(pools: int) -> dict[str, Entry]:
     """Decode, book, search, exact size, plan and signature, in the product's own objects."""
     from contracts.kernel.events import decode_head, decode_sync
     from prices.feed import Advance, FeedBlock
     from tests.benchmarks.path_market import make_registry, make_watcher, story_of
 
-    registry, reserves = make_registry(POOLS)
+    registry, reserves = make_registry(pools)
     watcher, key = make_watcher(registry, reserves), PrivateKey(KEY)
     times: dict[str, list[float]] = {"decode": [], "book": [], "search": [], "sign": [], "all": []}
     for number, header, logs in story_of(registry, reserves).blocks(2 * (BLOCKS + WARM)):
@@ -102,67 +102,7 @@ def _p5_small() -> dict[str, Entry]:
         watcher.scan(touched)
     kept = {name: values[WARM:] for name, values in times.items()}
     stages = {name: round(median(values), 1) for name, values in kept.items() if name != "all"}
-    return {f"P5 {POOLS}": _p5_entry(kept["all"], target=P5_MEDIAN_US[POOLS], stages=stages)}
-
-
-def _p5_large() -> dict[str, Entry]:
-    """The same over a market whose cycles are never stored: rings over pairs, then exact sizes."""
-    from contracts.kernel.events import decode_head, decode_sync
-    from prices.chain_state import block_ref
-    from prices.kernel.book import PoolState
-    from tests.benchmarks.kernel_bench import make_graph
-    from tests.benchmarks.path_market import head_at, registry_of, story_of
-
-    graph, key, times = make_graph(MANY, cap=10), PrivateKey(KEY), []
-    registry, reserves = registry_of(graph)
-    index = {row.address: i for i, row in enumerate(registry.pools)}
-    graph.book.load(block_ref(head_at(1)), reserves)
-    for number, header, logs in story_of(registry, reserves).blocks(2 * (BLOCKS + WARM)):
-        frames = [msgspec.json.encode(each) for each in (header, logs)]
-        started = time.perf_counter_ns()
-        head = decode_head(msgspec.json.decode(frames[0]))
-        states = [
-            PoolState(index[event.pool], event.reserve0, event.reserve1)
-            for event in map(decode_sync, msgspec.json.decode(frames[1]))
-        ]
-        graph.book.apply_block(block_ref(head), states)
-        pair = graph.pairs.refresh_pool(graph.book.rates, pool=states[0].pool)
-        ring, product = graph.pairs.best_through(pair)
-        if number % 2 == 0:
-            assert product > 1, "each second block opens an arbitrage"
-            data = _calldata_of_ring(graph, registry, ring=ring, head=head)
-            _sign(data, number, key)
-            times.append((time.perf_counter_ns() - started) / 1_000)
-    return {f"P5 {MANY}": _p5_entry(times[WARM:], target=P5_MEDIAN_US[MANY], stages={})}
-
-
-def _calldata_of_ring(graph: Any, registry: Any, *, ring: Any, head: Any) -> bytes:
-    """The best pools of a ring of pairs, sized exactly, as calldata."""
-    from execution.kernel.plan import LenderCode, Plan, PlanHop, encode_execute
-    from prices.kernel.lenders import FIRST_POOL
-    from prices.kernel.sizing import Hop, best_size
-
-    book = graph.book
-    best = graph.pairs.expand(book.rates, ring=ring)[0]
-    fees = [book.pools[edge >> 1].fee_bps for edge in best.path]
-    hops = [Hop(*book.edge_reserves(edge), fee) for edge, fee in zip(best.path, fees, strict=True)]
-    size = best_size(hops, lender=FIRST_POOL)
-    assert size is not None
-    pairs = [registry.pools[edge >> 1].address for edge in best.path]
-    plan = Plan(
-        lender_kind=LenderCode.FIRST_POOL,
-        lender=pairs[0],
-        token=registry.tokens[book.edge_tokens(best.path[0])[0]].address,
-        amount=size.amount,
-        min_profit=size.profit,
-        deadline_s=head.timestamp_s + 60,
-        last_block=head.number + 3,
-        hops=tuple(
-            PlanHop(pair=pair, fee_bps=fee, zero_for_one=not edge & 1)
-            for pair, fee, edge in zip(pairs, fees, best.path, strict=True)
-        ),
-    )
-    return encode_execute(plan)
+    return {f"P5 {pools}": _p5_entry(kept["all"], target=P5_MEDIAN_US[pools], stages=stages)}
 
 
 def _p5_entry(times: list[float], *, target: float, stages: dict[str, float]) -> Entry:

@@ -12,8 +12,8 @@ from prices.kernel.costs import Policy
 from prices.kernel.lenders import LenderKind
 from prices.registry import PoolRow, Registry, TokenRow
 from prices.watcher import ChainCosts, Watcher
-from tests.benchmarks.kernel_bench import Graph, make_graph
 from tests.benchmarks.mock_node import BEGAN_S, block_hash, header_json
+from tests.benchmarks.search_bench import make_book
 
 CHAIN_ID = 56
 MULTICALL = "0x" + "ca" * 20
@@ -27,12 +27,7 @@ Reserves = dict[int, tuple[TokenAmount, TokenAmount]]
 
 def make_registry(pools: int) -> tuple[Registry, Reserves]:
     """A power-law market as the registry gives it, with its reserves."""
-    return registry_of(make_graph(pools, cap=10))
-
-
-def registry_of(graph: Graph) -> tuple[Registry, Reserves]:
-    """A made market as the registry gives it, with its reserves."""
-    book = graph.book
+    book = make_book(pools, cap=10)
     tokens = tuple(
         TokenRow(
             pk=i, address=f"0x{i + 1:040x}", symbol=f"T{i}", decimals=18, lendable=i < HUBS,
