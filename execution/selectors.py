@@ -76,6 +76,22 @@ def automatic_in_the_last_hour(*, chain: Chain) -> int:
     ).count()
 
 
+def last_automatic_at(*, chain: Chain) -> datetime | None:
+    """When the last automatic execution was decided, of the last day: no cooldown is longer.
+    One query."""
+    return (
+        Execution.objects.filter(
+            chain=chain,
+            automatic=True,
+            transaction__isnull=False,
+            created_at__gte=timezone.now() - timedelta(days=1),
+        )
+        .order_by("-created_at")
+        .values_list("created_at", flat=True)
+        .first()
+    )
+
+
 def consecutive_failures(*, chain: Chain, since: datetime) -> int:
     """How many of the newest arbitrages that ended since then failed in a row. One query."""
     newest = Execution.objects.filter(

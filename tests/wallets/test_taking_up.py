@@ -1,4 +1,4 @@
-"""An execution whose sender died is never finished by another, whatever nonce it took (I10, I51)."""
+"""An execution whose sender died is finished by nobody, whatever nonce it took (I10, I51)."""
 
 import pytest
 
