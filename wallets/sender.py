@@ -212,7 +212,12 @@ class Sender:
         with self._record.borrow() as connection:
             self._open_sequence(connection, transaction_id)
             of = ledger.prepare(
-                connection, transaction_id, fees=fees, leader_epoch=None, public=True
+                connection,
+                transaction_id,
+                fees=fees,
+                leader_epoch=None,
+                public=True,
+                reuse=partial(self._reuse, wanted=fees),
             )
             signer = hand_over = ""
             try:
