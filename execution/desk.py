@@ -12,24 +12,25 @@ from dataclasses import replace
 from typing import Any, Final, NamedTuple
 
 from django.db import connection, transaction
-from django.utils import timezone
 
-from arbsite.base.errors import ArbError, Halt
+from arbsite.base.errors import ArbError
 from arbsite.base.units import Gas, Wei
 from contracts.kernel.events import NewHead
-from contracts.kernel.fees import FeeAboveCap, GasFees
+from contracts.kernel.fees import GasFees
 from contracts.models import Chain
-from contracts.rpc import HttpRpc, RpcUnavailable
+from contracts.rpc import HttpRpc
 from execution import selectors, services
 from execution.executors import Rota
 from execution.kernel import gate
 from execution.kernel.gate import GateReason, GateState
 from execution.kernel.latency import Stage, Timeline
 from execution.kernel.plan import encode_execute
+from execution.memory import Memory
 from execution.models import Execution
 from execution.offer import Offer
 from execution.ports import Sending
-from execution.simulator import Simulated, StateGone
+from execution.refusals import passed_over, refusal
+from execution.simulator import Simulated
 from execution.standing import Standing, contract_of, gate_state, standing_read
 from execution.trial import SimulatesHeads, Trial, disagreement, revert_words, simulated_facts
 from execution.wanted import WORDS, Acted, Wanted, wanted_from
@@ -39,10 +40,8 @@ from prices.render import waterfall as waterfall_rows
 from wallets import selectors as wallet_selectors
 from wallets import services as wallet_services
 from wallets.kernel.lifecycle import Status
-from wallets.ledger import Killed, LeaderChanged
 from wallets.models import Transaction
 from wallets.sender import SendOutcome
-from wallets.signer_client import SignRefused
 
 logger = logging.getLogger(__name__)
 GAS_OF_TEST: Final = 21_000
@@ -83,8 +82,7 @@ class Desk:
         self._beside = ThreadPoolExecutor(1, thread_name_prefix="simulate")
         self.rota = Rota(chain)
         self._standing: Standing | None = None
-        self._acted_on: dict[str, None] = {}
-        self._last_execution_ms: int | None = None
+        self.memory = Memory()
 
     def close(self) -> None:
         """End its threads when the lead ends; what waits in them is dropped."""
@@ -92,7 +90,10 @@ class Desk:
         self.rota.close()
 
     def refresh(self) -> Standing:
-        """Read anew what is kept between two executions. Database; from any thread."""
+        """Read anew what is kept between two executions; first, what was done before this lead.
+        Database; from any thread."""
+        if self._standing is None:
+            self.memory.read(self.chain)
         self._standing = standing_read(self.chain)
         self.rota.tell()
         return self._standing
@@ -135,7 +136,7 @@ class Desk:
         try:
             acted = self._act(wanted)
         except ArbError as error:
-            acted = _refusal(error, self.chain.key)
+            acted = refusal(error, chain_key=self.chain.key)
         self._answer(wanted.request_pk, acted, waits=waits)
         return acted
 
@@ -144,7 +145,7 @@ class Desk:
         try:
             acted = self._test(request)
         except ArbError as error:
-            acted = _refusal(error, self.chain.key)
+            acted = refusal(error, chain_key=self.chain.key)
         self._answer(request.pk, acted, waits=waits)
         return acted
 
@@ -166,25 +167,22 @@ class Desk:
             standing,
             chain=self.chain,
             head_hash=head.hash,
-            last_execution_ms=self._last_execution_ms,
-            acted_on=frozenset(self._acted_on),
+            memory=self.memory,
             pools=wanted.candidate.pools,
         )
         if reason := gate.first_reason(state, wanted.candidate):
-            return _passed_over(state, reason)
+            return passed_over(state, wanted.candidate, reason)
         fees = self.trial.fees(wanted, state)
         wanted = wanted.repriced(fees.price_at(base_fee_wei=wanted.base_fee_wei))
         if reason := gate.first_reason(state, wanted.candidate):
-            return _passed_over(state, reason)
+            return passed_over(state, wanted.candidate, reason)
         simulation = self._beside.submit(self.trial.simulate, wanted, standing, fees)
         prepared = self._prepare(wanted, simulation, state, standing)
         if simulation.done() and simulation.exception() is None:
             self.trial.keep_estimate(wanted, simulation.result())
         if isinstance(prepared, Acted):
             return prepared
-        self._remember(wanted.candidate.key)
-        if wanted.request_pk is None:
-            self._last_execution_ms = int(timezone.now().timestamp() * 1000)
+        self.memory.keep(wanted.candidate, prepared.row)
         return self._hand_over(prepared, fees, timeline=wanted.timeline)
 
     def _prepare(
@@ -230,13 +228,12 @@ class Desk:
         """What a simulation, or the time that it took, says against sending."""
         if distrust := disagreement(wanted, simulated):
             return Acted(Reason.STALE_POOL.value, distrust, distrust=distrust)
-        reason = gate.reason_not_to_send(
-            replace(state, head_hash=self.head().hash),
-            replace(wanted.candidate, simulated=simulated.ok),
-        )
+        now = replace(state, head_hash=self.head().hash)
+        candidate = replace(wanted.candidate, simulated=simulated.ok)
+        reason = gate.reason_not_to_send(now, candidate)
         if reason is None:
             return None
-        return _passed_over(state, reason, detail=revert_words(simulated))
+        return passed_over(now, candidate, reason, detail=revert_words(simulated))
 
     def _plan(self, row: Execution, **facts: Any) -> Transaction:
         """Plan and link, inside the caller's transaction. Where bytes follow, its commit waits for
@@ -269,7 +266,8 @@ class Desk:
                 started_ns = recorded_ns - prepared.persist_ns
                 _spans(timeline, outcome, started_ns=started_ns, recorded_ns=recorded_ns)
             except ArbError as error:
-                acted = replace(_refusal(error, self.chain.key), execution_pk=row.pk)
+                acted = refusal(error, chain_key=self.chain.key)
+                acted = replace(acted, execution_pk=row.pk)
                 self._end_unsent(planned, str(error))
         services.latency_record(
             chain=self.chain, execution_pk=row.pk, stages_us=timeline.microseconds()
@@ -325,47 +323,6 @@ class Desk:
             self._mark(planned, simulated)
         prepared = Prepared(request, planned, persist_ns=time.perf_counter_ns() - started)
         return self._hand_over(prepared, fees, timeline=timeline)
-
-    def _remember(self, key: str) -> None:
-        self._acted_on[key] = None
-        while len(self._acted_on) > 1000:
-            self._acted_on.pop(next(iter(self._acted_on)))
-
-
-_REASONS: Final[tuple[tuple[type[ArbError], str], ...]] = (
-    (StateGone, "superseded"),
-    (LeaderChanged, "superseded"),
-    (Killed, "killed"),
-    (FeeAboveCap, "max_gas"),
-    (RpcUnavailable, "simulation_failed"),
-    (Halt, "not_armed"),
-)
-_SIGNER_CODES: Final = {
-    "killed": "killed",
-    "stale_epoch": "killed",
-    "leader": "superseded",
-    "policy": "limit",
-}
-
-
-def _refusal(error: ArbError, chain_key: str) -> Acted:
-    """An error as the reason that it is to the operator; his own words are in the detail."""
-    if isinstance(error, SignRefused):
-        reason = _SIGNER_CODES.get(error.code, "not_armed")
-    else:
-        reason = next((name for kind, name in _REASONS if isinstance(error, kind)), "")
-    level = logging.ERROR if isinstance(error, Halt) else logging.WARNING
-    logger.log(level, "not executed", extra={"chain": chain_key, "why": str(error)})
-    # The state that it was decided on is gone, and so is that of all others at this head.
-    return Acted(reason or "simulation_failed", str(error), stops_all=isinstance(error, StateGone))
-
-
-def _passed_over(state: GateState, reason: gate.Reason, *, detail: str = "") -> Acted:
-    return Acted(
-        reason.value,
-        detail or WORDS[reason.value],
-        stops_all=gate.stops_all(state, reason),
-    )
 
 
 def _facts(wanted: Wanted, standing: Standing) -> dict[str, Any]:

@@ -17,7 +17,7 @@ from execution.models import Execution, FastMode
 from execution.standing import contract_of
 from prices import render
 from prices.models import Monitor, Opportunity
-from wallets import gas_selectors
+from wallets import gas_selectors, relay_book
 from wallets import selectors as wallet_selectors
 from wallets.models import Balance, NonceSequence, Wallet
 
@@ -269,17 +269,22 @@ def _apart(said: datetime | None, *, before: datetime, after: datetime) -> timed
 
 
 def _relay(scene: _Scene) -> Check:
-    """Where executions go to private endpoints alone, there is one."""
-    wanted = scene.mode.config.use_private_mempool
-    found = limits.private_endpoints(scene.chain)
-    ok = not wanted or bool(found)
+    """Where executions go to private endpoints alone, one of them may be used now."""
+    if not scene.mode.config.use_private_mempool:
+        return Check(key="private_relay", ok=True, detail="not asked for")
+    usable = [entry.name for entry in relay_book.relays_usable(chain=scene.chain)]
+    if usable:
+        return Check(key="private_relay", ok=True, detail=", ".join(usable))
+    shown = relay_book.relays_shown(chain=scene.chain)
+    found = "; ".join(f"{relay['name']}: {relay['detail']}" for relay in shown)
+    probe = f"run manage.py probe_relays --chain {scene.chain.key}"
     return Check(
         key="private_relay",
-        ok=ok,
-        detail=(", ".join(found) or f"{scene.chain.name} has no private endpoint")
-        if wanted
-        else "not asked for",
-        fix="" if ok else "Switch it off, or add a relay to the chain's market file and import it.",
+        ok=False,
+        detail=found or f"{scene.chain.name} has no private endpoint",
+        fix=f"Switch it off, or mend what it says and {probe}."
+        if found
+        else f"Switch it off, or add a relay to the chain's market file, import it and {probe}.",
     )
 
 

@@ -68,23 +68,41 @@ def wallet_busy(*, wallet_id: int) -> bool:
     ).exists()
 
 
+def _own(chain: Chain) -> QuerySet[Execution]:
+    """Automation's own executions: what a person ordered neither stops it nor hides its losses."""
+    return Execution.objects.filter(chain=chain, kind="arbitrage", automatic=True)
+
+
 def automatic_in_the_last_hour(*, chain: Chain) -> int:
     """Automatic executions that were sent within the last hour."""
     since = timezone.now() - timedelta(hours=1)
-    return Execution.objects.filter(
-        chain=chain, automatic=True, created_at__gte=since, transaction__isnull=False
-    ).count()
+    return _own(chain).filter(created_at__gte=since, transaction__isnull=False).count()
+
+
+def last_automatic_at(*, chain: Chain) -> datetime | None:
+    """When the last automatic execution was decided, of the last day: no cooldown is longer.
+    One query."""
+    since = timezone.now() - timedelta(days=1)
+    return (
+        _own(chain)
+        .filter(transaction__isnull=False, created_at__gte=since)
+        .order_by("-created_at")
+        .values_list("created_at", flat=True)
+        .first()
+    )
 
 
 def consecutive_failures(*, chain: Chain, since: datetime) -> int:
-    """How many of the newest arbitrages that ended since then failed in a row. One query."""
-    newest = Execution.objects.filter(
-        chain=chain,
-        kind="arbitrage",
-        created_at__gte=since,
-        transaction__simulated_only=False,
-        transaction__status__in=["included", "confirmed", "reverted", "expired", "cancelled"],
-    ).values_list("transaction__status", "transaction__receipt__status")[:50]
+    """How many of the newest own executions that ended since then failed in a row. One query."""
+    newest = (
+        _own(chain)
+        .filter(
+            created_at__gte=since,
+            transaction__simulated_only=False,
+            transaction__status__in=["included", "confirmed", "reverted", "expired", "cancelled"],
+        )
+        .values_list("transaction__status", "transaction__receipt__status")[:50]
+    )
     count = 0
     for status, mined in newest:
         if status == "confirmed" or (status == "included" and mined == "0x1"):
@@ -94,11 +112,10 @@ def consecutive_failures(*, chain: Chain, since: datetime) -> int:
 
 
 def outcomes(*, chain: Chain, since: datetime) -> list[Outcome]:
-    """What breakers look at: the newest 500 booked arbitrages since then, oldest first."""
+    """What breakers look at: the newest 500 booked own executions since then, oldest first."""
     rows = (
-        Execution.objects.filter(
-            chain=chain,
-            kind="arbitrage",
+        _own(chain)
+        .filter(
             created_at__gte=since,
             net_profit_wei__isnull=False,
             transaction__status__in=["included", "confirmed", "reverted"],
@@ -124,13 +141,15 @@ def outcomes(*, chain: Chain, since: datetime) -> list[Outcome]:
 
 
 def net_of_hour_and_day(*, chain: Chain) -> tuple[Wei, Wei]:
-    """What the arbitrages of the last hour, and of the last day, brought. One query."""
+    """What the own executions of the last hour, and of the last day, brought. One query."""
     now = timezone.now()
-    sums = Execution.objects.filter(
-        chain=chain, kind="arbitrage", created_at__gte=now - timedelta(days=1)
-    ).aggregate(
-        hour=Sum("net_profit_wei", filter=Q(created_at__gte=now - timedelta(hours=1))),
-        day=Sum("net_profit_wei"),
+    sums = (
+        _own(chain)
+        .filter(created_at__gte=now - timedelta(days=1))
+        .aggregate(
+            hour=Sum("net_profit_wei", filter=Q(created_at__gte=now - timedelta(hours=1))),
+            day=Sum("net_profit_wei"),
+        )
     )
     return Wei(int(sums["hour"] or 0)), Wei(int(sums["day"] or 0))
 

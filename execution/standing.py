@@ -11,6 +11,7 @@ from contracts.models import Chain, Deployment
 from execution import fast_mode, selectors
 from execution.executors import Executor, executors_of
 from execution.kernel.gate import GateState, Mode
+from execution.memory import Memory
 from execution.models import FastMode
 from prices import adapters as price_adapters
 from prices.kernel.lenders import LenderKind
@@ -101,8 +102,7 @@ def gate_state(
     *,
     chain: Chain,
     head_hash: str,
-    last_execution_ms: int | None,
-    acted_on: frozenset[str],
+    memory: Memory,
     pools: frozenset[str] = frozenset(),
 ) -> GateState:
     """What stands in the way at this moment: switch, mode, denials and what is in flight are read
@@ -130,8 +130,9 @@ def gate_state(
         if config.max_executions_per_hour
         else 0,
         consecutive_failures=standing.consecutive_failures,
-        last_execution_ms=last_execution_ms,
+        last_execution_ms=memory.last_execution_ms,
         wallet_busy=wallet_pk in in_flight.wallets,
         pools_in_flight=in_flight.pools,
-        acted_on=acted_on,
+        pools_taken=memory.pools_taken(head_hash),
+        acted_on=memory.acted_on,
     )

@@ -36,11 +36,13 @@ FIELDS: Final[Mapping[str, tuple[str, str, str]]] = {
     "maxPositionWei": ("Largest loan", "coin", "What one loan may be worth. 0: no limit."),
     "maxExecutionsPerHour": ("Executions an hour", "", "Of those without a person. 0: no limit."),
     "maxLossPerHourWei": (
-        "Loss an hour", "coin", "Net loss of the last hour that disarms it.",
+        "Loss an hour", "coin", "Net loss of the last hour, without a person, that disarms it.",
     ),
-    "maxLossPerDayWei": ("Loss a day", "coin", "Net loss of the last 24 hours that disarms it."),
+    "maxLossPerDayWei": (
+        "Loss a day", "coin", "Net loss of the last 24 hours, without a person, that disarms it.",
+    ),
     "maxConsecutiveFailures": (
-        "Failures in a row", "", "So many reverts one after another disarm it.",
+        "Failures in a row", "", "So many reverts one after another, without a person, disarm it.",
     ),
     "expiryMs": ("Armed for", "min", "Then it disarms. At most 720 where money is real."),
 }  # fmt: skip

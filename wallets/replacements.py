@@ -3,7 +3,6 @@
 from typing import Final
 
 from arbsite.base.units import Gas
-from contracts.kernel.fees import GasFees
 from wallets import jobs, ledger
 from wallets.jobs import Job
 from wallets.kernel.lifecycle import Status
@@ -95,12 +94,13 @@ def bump(
 
 
 def gap_fill(
-    connection: Connection, of: Job, *, fees: GasFees, self_gas: Gas, reason: str
+    connection: Connection, of: Job, *, offer: Offer, self_gas: Gas, reason: str
 ) -> Job | None:
     """Give the nonce of a never-signed attempt to a transaction that does nothing, in one commit.
 
-    Later nonces are in use, so this one must be mined by something. None: it was signed after all.
-    Raises: AccountFrozen.
+    Later nonces are in use, so this one must be mined by something, in public. ``offer`` is given
+    the fees of what missed on it before and may land still, none for most. None: it was signed
+    after all. Raises: AccountFrozen; what ``offer`` raises.
     """
     with connection.transaction():
         row = ledger.locked_transaction(connection, of.transaction_id)
@@ -142,7 +142,7 @@ def gap_fill(
             {**row, "id": filler[0]},
             nonce=of.nonce,
             purpose="gap_fill",
-            fees=fees,
+            fees=offer(ledger.payloads_of(connection, row["sequence_id"], of.nonce)),
             self_gas=self_gas,
         )
         return jobs.job(connection, attempt_id)

@@ -146,8 +146,8 @@ class Sender:
     def recover(self, *, older_than_s: float = ABANDONED_S) -> int:
         """Take up attempts whose sender died before bytes were stored. Returns how many.
 
-        An execution is given up, its moment is past; anything else is finished. Never raises for
-        one of them what would keep the others waiting.
+        An execution is given up whatever nonce it took, its moment is past; its cancel and anything
+        else is finished. Never raises for one of them what would keep the others waiting.
         """
         with self._record.borrow() as connection:
             chain = self.chain.key
@@ -212,7 +212,12 @@ class Sender:
         with self._record.borrow() as connection:
             self._open_sequence(connection, transaction_id)
             of = ledger.prepare(
-                connection, transaction_id, fees=fees, leader_epoch=None, public=True
+                connection,
+                transaction_id,
+                fees=fees,
+                leader_epoch=None,
+                public=True,
+                reuse=partial(self._reuse, wanted=fees),
             )
             signer = hand_over = ""
             try:
@@ -249,6 +254,9 @@ class Sender:
 
     def _replacement(self, earlier: list[GasFees], *, fresh: GasFees) -> GasFees:
         return bumps.replacement_fees(earlier, fresh=fresh, cap_wei=self.chain.fee_cap_wei)
+
+    def _filling(self, earlier: list[GasFees], *, fresh: GasFees) -> GasFees:
+        return self._replacement(earlier, fresh=fresh) if earlier else fresh
 
     def _open_sequence(self, connection: Connection, transaction_id: int) -> None:
         address, known = ledger.account_of(connection, transaction_id)
@@ -363,7 +371,7 @@ class Sender:
         filler = replacements.gap_fill(
             connection,
             of,
-            fees=self.fees_now(),
+            offer=partial(self._filling, fresh=self.fees_now()),
             self_gas=self.self_send_gas(),
             reason=reason,
         )
@@ -372,7 +380,7 @@ class Sender:
             self._finish(connection, filler)
 
     def _take_up(self, connection: Connection, of: Job) -> None:
-        if of.kind == "execution" and of.purpose == "first":
+        if of.kind == "execution" and of.purpose != "cancel":
             if of.signed:
                 self.cancel(of.transaction_id, reason="its sender died before storing the bytes")
             else:

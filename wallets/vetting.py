@@ -202,7 +202,7 @@ def _check_kill(cursor: psycopg.Cursor[Any], row: dict[str, Any]) -> None:
 def _check_replacement(row: dict[str, Any]) -> None:
     if row["strangers"]:
         raise SignRefused("mixed", f"nonce {row['nonce']} belongs to another transaction")
-    if row["purpose"] in ("first", "gap_fill") or row["other_fee"] is None:
+    if row["other_fee"] is None:
         return
     if row["purpose"] == "reuse" and row["private_only"]:
         return  # builders choose by the bundle, not by the pool's rule

@@ -21,7 +21,8 @@ class Breaker(StrEnum):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Outcome:
-    """One of our own executions that has a receipt. Wei; ``net_profit_wei`` may be negative."""
+    """One of automation's own executions that has a receipt; never one that a person ordered. Wei;
+    ``net_profit_wei`` may be negative."""
 
     at_ms: int
     reverted: bool
@@ -62,9 +63,9 @@ class BreakerLimits:
 class BreakerInputs:
     """What the breakers look at: outcomes since arming, oldest first, and when they were read.
 
-    ``hour_net_wei``, ``day_net_wei``: what the last hour and day brought, whenever it was armed:
-    arming anew forgives no loss. None stands for what could not be read. Times in milliseconds of
-    one clock.
+    ``hour_net_wei``, ``day_net_wei``: what it brought in the last hour and day, whenever it was
+    armed: arming anew forgives no loss. None stands for what could not be read. Times in
+    milliseconds of one clock.
     """
 
     outcomes: Sequence[Outcome] | None

@@ -40,7 +40,6 @@ _AGAINST_ALL: Final = frozenset(
         GateReason.PAUSED,
         GateReason.LIMIT,
         GateReason.COOLDOWN,
-        GateReason.SUPERSEDED,
     }
 )
 
@@ -87,7 +86,8 @@ class GateState:
     ``killed``: None where the switch could not be read, which counts as engaged. ``mode``
     likewise counts as off. Times in milliseconds of one clock, ``now_ms`` among them.
     ``pools_in_flight``: lower-case addresses of pools in unsettled executions; ``pools_taken``: in
-    better opportunities acted on at this same head. ``acted_on``: keys of opportunities acted on.
+    what was acted on at this same head, settled or not: no pool is used twice at one state.
+    ``acted_on``: keys of opportunities acted on.
     ``head_hash``: the newest block; what was decided on another is superseded. ``denied``: the
     operator denied a token or pair of the path, which the evaluation may not know yet.
     """
@@ -249,9 +249,12 @@ def simulation(_: GateState, candidate: Candidate) -> Reason | None:
 
 def superseded(state: GateState, candidate: Candidate) -> Reason | None:
     """A newer block, or a better opportunity through one of its pools at this one."""
-    passed_over = candidate.block_hash.lower() != state.head_hash.lower()
     taken = not candidate.pools.isdisjoint(state.pools_taken)
-    return GateReason.SUPERSEDED if passed_over or taken else None
+    return GateReason.SUPERSEDED if taken or _is_of_the_past(state, candidate) else None
+
+
+def _is_of_the_past(state: GateState, candidate: Candidate) -> bool:
+    return candidate.block_hash.lower() != state.head_hash.lower()
 
 
 GATES: Final[tuple[Gate, ...]] = (
@@ -281,13 +284,17 @@ def first_reason(state: GateState, candidate: Candidate) -> Reason | None:
     return None
 
 
-def stops_all(state: GateState, reason: Reason) -> bool:
-    """Whether a reason stands against every other opportunity at that head, too.
+def stops_all(state: GateState, candidate: Candidate, reason: Reason) -> bool:
+    """Whether a reason against one stands against every other opportunity of its block, too.
 
     Whoever goes on to a lesser one all the same may find the executor just free, and take it in
     the place of the best.
     """
-    return reason in _AGAINST_ALL or (reason is GateReason.IN_FLIGHT and state.wallet_busy)
+    return (
+        reason in _AGAINST_ALL
+        or (reason is GateReason.IN_FLIGHT and state.wallet_busy)
+        or (reason is GateReason.SUPERSEDED and _is_of_the_past(state, candidate))
+    )
 
 
 def reason_not_to_send(state: GateState, candidate: Candidate) -> Reason | None:

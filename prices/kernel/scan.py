@@ -185,18 +185,3 @@ class Scanner:
 def best_first(evaluations: Iterable[Evaluation]) -> list[Evaluation]:
     """By net in the native coin, falling; those without a value in it last."""
     return sorted(evaluations, key=lambda each: (each.net_wei is None, -(each.net_wei or 0)))
-
-
-def together(evaluations: Iterable[Evaluation], *, most: int) -> list[Evaluation]:
-    """The best that can be executed in one block beside each other: no pool is used twice.
-
-    Each is exact only while the others leave its pools alone. Greedy: the best net first.
-    """
-    chosen: list[Evaluation] = []
-    used: set[int] = set()
-    for each in best_first(evaluations):
-        pools = {hop.pool for hop in each.hops}
-        if len(chosen) < most and used.isdisjoint(pools):
-            chosen.append(each)
-            used |= pools
-    return chosen

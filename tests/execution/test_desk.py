@@ -543,6 +543,57 @@ def test_the_next_best_is_tried_when_the_best_is_taken(bench):
     assert bench.act(wanted_of(second)).execution_pk is not None
 
 
+def beside(evaluation=BEST, *, shares):
+    """The best other opportunity of the block that does, or does not, cross a pool of this one."""
+    used = {hop.pool for hop in evaluation.hops}
+    return next(
+        each
+        for each in PAYING
+        if each is not evaluation and shares is not used.isdisjoint({h.pool for h in each.hops})
+    )
+
+
+def acts_on(bench, evaluation):
+    bench.simulator.expected = evaluation.waterfall.expected_profit
+    return bench.act(wanted_of(evaluation))
+
+
+def test_no_pool_is_used_twice_at_one_head_though_the_first_is_settled(bench):
+    """Its receipt may be there before the block that carries it: the book knows nothing of it."""
+    assert bench.act().execution_pk is not None
+    Transaction.objects.update(status="confirmed")
+
+    crossing = acts_on(bench, beside(shares=True))
+    apart = acts_on(bench, beside(shares=False))
+
+    assert (crossing.reason, crossing.stops_all, crossing.passes) == ("superseded", False, True)
+    assert apart.execution_pk is not None
+    assert len(bench.sender.sent) == 2
+
+
+def test_a_new_head_frees_the_pools(bench):
+    assert bench.act().execution_pk is not None
+    Transaction.objects.update(status="confirmed")
+    crossing = beside(shares=True)
+    bench.head[0] = head_of("0x" + "ab" * 32)
+    later = replace(crossing, block=crossing.block._replace(hash=bench.head[0].hash))
+
+    assert acts_on(bench, later).execution_pk is not None
+
+
+def test_a_chain_that_only_simulates_uses_no_pool_twice_at_one_head_either(channel_layer):
+    bench = make_bench(may_sign=False)
+    assert bench.act().execution_pk is not None
+    assert acts_on(bench, beside(shares=True)).reason == "superseded"
+    assert acts_on(bench, beside(shares=False)).execution_pk is not None
+
+
+def test_a_pool_that_was_refused_by_simulation_is_not_used_up(bench):
+    bench.simulator.answers = [None]
+    assert bench.act().reason == "simulation_failed"
+    assert acts_on(bench, beside(shares=True)).execution_pk is not None
+
+
 def other_wallet(chain):
     from wallets.models import Wallet
 

@@ -10,6 +10,7 @@ from arbsite.base.models import Alert
 from contracts.models import Deployment
 from contracts.rpc import RpcUnavailable
 from execution import executors, readiness
+from execution.memory import Memory
 from execution.models import Execution
 from tests.execution.conftest import channel_layer  # noqa: F401  a fixture
 from tests.execution.rows import make_sent
@@ -61,8 +62,7 @@ def executes(bench):
     # The next one is another opportunity, with nothing in flight.
     Transaction.objects.exclude(idempotency_key__startswith="t").update(status="confirmed")
     Execution.objects.filter(pk=row.pk).update(key=f"done {row.pk}")
-    bench.desk._acted_on.clear()
-    bench.desk._last_execution_ms = None
+    bench.desk.memory = Memory()
     Transaction.objects.filter(pk=row.transaction_id).update(idempotency_key=f"done {row.pk}")
     assert bench.simulator.asked[-1]["sender"] == row.wallet.address
     return row.wallet

@@ -33,13 +33,13 @@ def look(chain, *, settled_at_ms="now"):
     )
 
 
-def ended(chain, *, n, ok, net=None):
+def ended(chain, *, n, ok, net=None, **facts):
     sent = make_sent(chain, n=n, status="confirmed" if ok else "reverted")
     Transaction.objects.filter(pk=sent.pk).update(
         receipt={"status": "0x1" if ok else "0x0"}, gas_used=200_000, gas_price_wei=10**9
     )
     net = net if net is not None else (10**15 if ok else -2 * 10**14)
-    return make_execution(chain, n=n, sent=sent, net_profit_wei=net, realized_profit=0)
+    return make_execution(chain, n=n, sent=sent, net_profit_wei=net, realized_profit=0, **facts)
 
 
 def test_a_local_chain_is_armed_at_first_and_keeps_what_the_operator_chose():
@@ -89,6 +89,46 @@ def test_a_success_in_between_begins_the_count_anew():
     for n in range(1, 10):
         ended(chain, n=n, ok=n == 5)
     assert look(chain).state == "armed"
+
+
+BY_HAND = {"automatic": False}
+
+
+def test_what_a_person_ordered_disarms_nothing():
+    chain = make_chain(**REMOTE)
+    limits = guards.breaker_limits(armed(chain).config, is_local=False)
+    for n in range(1, limits.consecutive_reverts + 1):
+        ended(chain, n=n, ok=False, net=-limits.loss_per_day_wei, **BY_HAND)
+    assert look(chain).state == "armed"
+    since = timezone.now() - timedelta(hours=1)
+    assert selectors.consecutive_failures(chain=chain, since=since) == 0
+
+
+def test_a_success_that_a_person_ordered_ends_no_row_of_failures():
+    chain = make_chain(**REMOTE)
+    mode = armed(chain)
+    most = mode.config.max_consecutive_failures
+    for n in range(1, most + 1):
+        ended(chain, n=n, ok=False)
+        ended(chain, n=100 + n, ok=True, **BY_HAND)
+    assert selectors.consecutive_failures(chain=chain, since=mode.since) == most
+    assert look(chain).reason.startswith("consecutive_reverts")
+
+
+def test_what_a_person_earned_hides_no_loss():
+    chain = make_chain(**REMOTE)
+    limits = guards.breaker_limits(armed(chain).config, is_local=False)
+    ended(chain, n=1, ok=True, net=-limits.loss_per_hour_wei)
+    ended(chain, n=2, ok=True, net=10 * limits.loss_per_hour_wei, **BY_HAND)
+    assert look(chain).reason.startswith("loss_per_hour")
+
+
+def test_what_happens_on_another_chain_disarms_nothing_here():
+    here, there = make_chain(**REMOTE), make_chain(key="other", eip155_id=57, is_local=False)
+    limits = guards.breaker_limits(armed(here).config, is_local=False)
+    for n in range(1, limits.consecutive_reverts + 1):
+        ended(there, n=n, ok=False, net=-limits.loss_per_day_wei)
+    assert look(here).state == "armed"
 
 
 def test_a_lost_race_now_and_then_disarms_no_local_chain():

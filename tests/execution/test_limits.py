@@ -3,6 +3,8 @@
 from datetime import timedelta
 
 import pytest
+from django.db import connection
+from django.test.utils import CaptureQueriesContext
 from django.utils import timezone
 from rest_framework.exceptions import NotFound, ValidationError
 
@@ -12,6 +14,7 @@ from arbsite.base.units import Bps, TokenAmount, Wei
 from contracts.models import Chain, Dex, Pair, Pool, Token
 from contracts.services import pair_deny, token_deny
 from execution import fast_mode, guards, limits
+from execution.desk import Desk
 from execution.engine import _limits
 from execution.kernel.limits import LIMITS, LONGEST_MS
 from execution.kernel.plan import plan_from, validity_for
@@ -57,7 +60,7 @@ def settled(acted):
 
 
 def another(bench):
-    """A second opportunity at the same block, through other pools or not."""
+    """A second opportunity at the same block, through other pools."""
     second = PAYING[1]
     bench.simulator.expected = second.waterfall.expected_profit
     return wanted_of(second)
@@ -117,6 +120,50 @@ def test_the_cooldown_alone_holds_the_next_one_back(bench):
     assert bench.act(another(bench)).reason == "cooldown"
     change(bench.chain, cooldownMs=0)
     assert bench.act(another(bench)).execution_pk is not None
+
+
+def desk_of_the_next_lead(bench):
+    bench.desk = Desk(
+        chain=bench.chain,
+        may_sign=True,
+        simulator=bench.simulator,
+        sender=bench.sender,
+        epoch=6,
+        head=lambda: bench.head[0],
+    )
+
+
+def test_the_cooldown_holds_though_another_engine_took_the_lead(bench):
+    done = settled(bench.act())
+    change(bench.chain, cooldownMs=60_000)
+
+    desk_of_the_next_lead(bench)
+    assert bench.act(another(bench)).reason == "cooldown"
+
+    age = {"created_at": timezone.now() - timedelta(seconds=61)}
+    Execution.objects.filter(pk=done.execution_pk).update(**age)
+    desk_of_the_next_lead(bench)
+    assert bench.act(another(bench)).execution_pk is not None
+
+
+def test_what_a_person_ordered_begins_no_cooldown_before_or_after_a_lead_changes(bench):
+    change(bench.chain, cooldownMs=60_000)
+    request = Execution.objects.create(chain=bench.chain, kind="arbitrage", key="request:7:0")
+    settled(bench.act(wanted_of(manual=True, request_pk=request.pk)))
+
+    desk_of_the_next_lead(bench)
+
+    assert bench.act(another(bench)).execution_pk is not None
+
+
+def test_only_the_first_reading_of_a_lead_asks_when_the_last_execution_was(bench):
+    def queries():
+        with CaptureQueriesContext(connection) as asked:
+            bench.desk.refresh()
+        return len(asked)
+
+    assert queries() == 1 + queries()
+    assert queries() == queries()
 
 
 def test_the_largest_position_alone_stops_a_larger_loan(bench):

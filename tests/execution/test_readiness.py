@@ -7,7 +7,7 @@ import pytest
 from django.utils import timezone
 
 from arbsite.base.models import Alert, AuditEvent
-from contracts.models import Chain, Deployment, RpcHealth
+from contracts.models import Deployment, RpcHealth
 from execution import engine, fast_mode, guards, mode_status, readiness
 from execution.models import Execution, FastMode, FastModeConfig
 from prices.models import Monitor
@@ -21,7 +21,7 @@ from tests.execution.rows import (
 )
 from tests.execution.signer_stub import SignerStub
 from tests.execution.test_guards import REMOTE, ended
-from wallets import kill
+from wallets import kill, relay_book
 from wallets.models import Assignment, Balance, NonceSequence, Wallet
 
 pytestmark = pytest.mark.django_db(transaction=True)
@@ -193,13 +193,59 @@ def test_what_a_person_switched_off_meanwhile_does_not_come_back(local):
     assert local.look().state == "off"
 
 
-def test_a_private_endpoint_that_is_there_is_named(place):
-    Chain.objects.update(relays=[{"kind": "private_rpc", "name": "quiet", "url": "https://x"}])
+QUIET = {"kind": "private_rpc", "name": "quiet", "url": "https://quiet.example"}
+
+
+def with_a_relay(chain, *, probed=None, **changes):
+    """The chain asks for private endpoints alone, and has one; ``probed``: how it answered."""
     FastModeConfig.objects.update(use_private_mempool=True)
-    place.chain.refresh_from_db()
+    chain.relays = [QUIET]
+    if probed is not None:
+        (entry,) = relay_book.entries_of(chain)
+        relay_book.probe_record(chain=chain, entry=entry, ok=probed, detail="it refused us")
+    chain.relays = [{**QUIET, **changes}]
+    chain.save(update_fields=["relays"])
+
+
+def relay_check(chain):
+    [check] = [c for c in mode_status.checks(chain) if c["key"] == "private_relay"]
+    return check
+
+
+def test_a_private_endpoint_that_answered_its_probe_is_named(place):
+    with_a_relay(place.chain, probed=True)
     assert place.look().state == "armed"
-    [check] = [c for c in mode_status.checks(place.chain) if c["key"] == "private_relay"]
-    assert check["detail"] == "quiet"
+    assert relay_check(place.chain)["detail"] == "quiet"
+
+
+@pytest.mark.parametrize(
+    ("relay", "why"),
+    [
+        ({}, "never tried"),
+        ({"probed": False}, "it refused us"),
+        ({"probed": True, "url": "https://other.example"}, "changed since it was tried"),
+    ],
+)
+def test_a_private_endpoint_that_would_be_given_nothing_disarms_and_says_why(place, relay, why):
+    with_a_relay(place.chain, **relay)
+    mode = place.look()
+    assert (mode.state, "private_relay" in mode.reason) == ("off", True)
+    check = relay_check(place.chain)
+    assert check["detail"].startswith("quiet: ")
+    assert why in check["detail"]
+    assert "probe_relays --chain bsc" in check["fix"]
+
+
+def test_a_local_chain_is_not_ready_with_a_relay_elsewhere(local):
+    with_a_relay(local.chain, probed=True)
+    check = relay_check(local.chain)
+    assert (check["ok"], "not on this machine" in check["detail"]) == (False, True)
+
+
+def test_it_asks_for_no_relay_where_nothing_private_is_wanted(place):
+    with_a_relay(place.chain)
+    FastModeConfig.objects.update(use_private_mempool=False)
+    assert relay_check(place.chain)["detail"] == "not asked for"
 
 
 def test_the_list_takes_a_bounded_number_of_queries(place, django_assert_max_num_queries):

@@ -9,7 +9,7 @@ from contracts.kernel.fees import fees_bumped
 from contracts.kernel.relay_entry import RelayEntry
 from tests.wallets.conftest import FEES, await_no_sessions, make_bench
 from tests.wallets.test_receipts import _executable, age
-from wallets import outcomes, selectors
+from wallets import kill, outcomes, selectors
 from wallets.ledger import NotSendable
 from wallets.models import Attempt, NonceSequence
 from wallets.relays.fan_out import FanOut
@@ -108,6 +108,21 @@ def test_a_reuse_that_the_public_sees_pays_ten_percent_more_than_every_earlier_p
     assert reuse.purpose == "reuse"
     assert int(reuse.max_fee_wei) * 10 >= FEES.max_fee_wei * 11
     assert int(reuse.tip_fee_wei) * 10 >= FEES.max_priority_fee_wei * 11
+
+
+def test_the_switch_is_rehearsed_on_a_nonce_that_a_missed_bundle_gave_back(private):
+    bundled(private)
+    settled(private, 3)
+    planned = private.plan()
+
+    rehearsal = private.sender.rehearse_stop(
+        planned.pk, fees=FEES, stop=lambda: kill.kill_engage(reason="drill")
+    )
+
+    assert ("kill" in rehearsal.signer, "kill" in rehearsal.hand_over) == (True, True)
+    assert Attempt.objects.get(transaction=planned).purpose == "reuse"
+    assert private.fresh(planned).status == "rejected"
+    assert private.next_nonce() == 0
 
 
 def test_a_public_execution_on_such_a_nonce_decided_with_that_price_or_is_not_sent(private):

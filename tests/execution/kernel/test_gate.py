@@ -201,7 +201,8 @@ def test_a_candidate_carries_the_facts_of_its_evaluation():
     ("reason", "changes", "expected"),
     [
         (GateReason.KILLED, {}, True),
-        (GateReason.SUPERSEDED, {}, True),
+        (GateReason.SUPERSEDED, {"head_hash": "0x" + "99" * 32}, True),
+        (GateReason.SUPERSEDED, {"pools_taken": frozenset(PAIRS)}, False),
         (GateReason.IN_FLIGHT, {"wallet_busy": True}, True),
         (GateReason.IN_FLIGHT, {"pools_in_flight": frozenset(PAIRS)}, False),
         (GateReason.SIMULATION_FAILED, {}, False),
@@ -209,4 +210,4 @@ def test_a_candidate_carries_the_facts_of_its_evaluation():
     ],
 )
 def test_what_stands_against_all_is_told_from_what_stands_against_one(reason, changes, expected):
-    assert stops_all(replace(OPEN, **changes), reason) is expected
+    assert stops_all(replace(OPEN, **changes), GOOD, reason) is expected

@@ -10,7 +10,7 @@ from prices.kernel.book import PoolState
 from prices.kernel.costs import Policy
 from prices.kernel.lives import LifeEvent, LifeTracker
 from prices.kernel.opportunity import evaluate
-from prices.kernel.scan import Market, Scanner, together
+from prices.kernel.scan import Market, Scanner
 from prices.kernel.waterfall import Reason, Verdict
 from tests.prices.kernel.builders import block_ref, make_market
 from tests.prices.kernel.every_cycle import find_cycles
@@ -203,26 +203,6 @@ def test_cycles_that_are_gone_leave_nothing_behind():
         scanner.hot(market=held, touched=touched)
         result = scanner.scan(market=held, touched=touched)
         assert len(scanner.cycles) == result.alive == len(scanner.lives)
-
-
-@pytest.mark.parametrize("seed", [1, 2, 3])
-def test_what_is_executed_together_uses_no_pool_twice_and_begins_with_the_best(seed):
-    market = make_market(seed, tokens=8, pools=40, noise=0.01)
-    scanner = Scanner(market.book, lendable=market.lendable)
-    policy = Policy(min_profit_threshold_bps=1)
-    held = Market(lenders=market.lenders(), costs=market.costs(), policy=policy)
-    found = scanner.scan(market=held, touched=[]).executable
-    assert len(found) > 3
-
-    chosen = together(found, most=4)
-
-    pools = [hop.pool for each in chosen for hop in each.hops]
-    assert len(set(pools)) == len(pools)
-    assert chosen[0] is found[0]
-    assert len(chosen) <= 4
-    used = set(pools)
-    if len(chosen) < 4:  # then every other crosses a pool of theirs
-        assert all(used & {hop.pool for hop in each.hops} for each in found)
 
 
 def test_nothing_is_scanned_before_the_first_load():
