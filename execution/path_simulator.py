@@ -17,7 +17,7 @@ from typing import Final
 
 from arbsite.base.errors import ArbError
 from arbsite.base.units import BlockNumber, Gas, Wei
-from contracts.kernel.jsonrpc import RpcError, call_object
+from contracts.kernel.jsonrpc import call_object
 from execution import learning
 from execution.blocks import PinnedBlock
 from execution.evm import NotDecided, UnknownState
@@ -359,7 +359,7 @@ class PathSimulator:
 def _say_why_not(done: "Future[None]") -> None:
     """What a job could not do. A bug costs time alone: the node decides what is not learned."""
     error = None if done.cancelled() else done.exception()
-    if isinstance(error, ArbError | RpcError):
+    if isinstance(error, ArbError):
         logger.warning("not learned", extra={"why": str(error)})
     elif error is not None:
         logger.error("a bug in learning; the node simulates", exc_info=error)

@@ -124,7 +124,7 @@ class Anvil:
         self.rpc = HttpRpc([self.http_url], timeout_s=30.0)
         try:
             self._await_answer(chain_id)
-        except BaseException:
+        except BaseException:  # Ctrl-C too leaves no node behind
             self.stop()
             raise
 

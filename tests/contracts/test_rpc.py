@@ -599,6 +599,32 @@ async def test_a_call_without_an_answer_is_given_up_and_the_next_one_works(node)
         await ws.close()
 
 
+async def test_a_bug_in_what_takes_notifications_is_raised_when_the_connection_is_closed(node):
+
+    def take(subscription, payload, arrived_ns):
+        raise ZeroDivisionError
+
+    ws = await WsRpc.connect(node.ws_url, on_note=take)
+    await ws.subscribe("newHeads")
+    await ws.call("evm_mine")
+    await asyncio.wait_for(ws.ended(), 10)
+
+    with pytest.raises(ZeroDivisionError):
+        await ws.close()
+
+
+async def test_a_node_that_breaks_the_protocol_ends_its_connection_and_no_more():
+
+    async def behave(connection):
+        connection.transport.write(b"\xff" * 64)  # no frame begins so
+        await connection.wait_closed()
+
+    async with serve(behave, "127.0.0.1", 0) as server:
+        ws = await WsRpc.connect(f"ws://127.0.0.1:{server.sockets[0].getsockname()[1]}")
+        assert await asyncio.wait_for(ws.ended(), 10) == "connection closed"
+        await ws.close()
+
+
 async def test_notifications_may_be_taken_as_they_arrive(node):
     taken = []
     arrived = asyncio.Event()
