@@ -136,8 +136,8 @@ def _known_port(market: str | None) -> int | None:
         return None
     try:
         chain = json.loads(Path(market).read_text())["chain"]
-        return urlsplit(chain["rpcHttp"][0]).port
-    except (OSError, ValueError, LookupError, TypeError, AttributeError):
+        return urlsplit(str(chain["rpcHttp"][0])).port
+    except (OSError, ValueError, LookupError, TypeError):
         return None  # none, or something else: it is written anew
 
 
