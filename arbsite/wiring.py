@@ -10,14 +10,17 @@ from execution.desk import Desk
 from execution.engine import Engine, EngineParts
 from prices.feed import Feed
 from wallets import adapters as wallet_adapters
+from wallets.sender import Sender
 
 
 def engine(chain: Chain) -> Engine:
     """One chain's engine on real adapters."""
     may_sign = execution_adapters.may_sign(chain)
-    sender = wallet_adapters.sender(chain)
     simulator = execution_adapters.path_simulator(chain)
     rpc = contracts_adapters.rpc(chain)
+
+    def sender() -> Sender:
+        return wallet_adapters.sender(chain)
 
     def feed(addresses: list[str], known: Callable[[], tuple[str, ...]]) -> Feed:
         return Feed(
@@ -33,7 +36,7 @@ def engine(chain: Chain) -> Engine:
             chain=chain,
             may_sign=may_sign,
             simulator=simulator,
-            sender=sender,
+            sender=sender(),
             epoch=epoch,
             head=head,
         )

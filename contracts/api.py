@@ -1,27 +1,18 @@
 """Tokens and pairs: listed, denied and allowed; a watcher takes it with the next event."""
 
-from typing import Any, cast
+from typing import Any
 
-from drf_spectacular.utils import OpenApiParameter, extend_schema
-from rest_framework.exceptions import NotFound
+from drf_spectacular.utils import extend_schema
 from rest_framework.generics import ListAPIView
 from rest_framework.request import Request
 from rest_framework.response import Response
 
 from arbsite.base.idempotency import IdempotentView
-from arbsite.base.models import User
-from arbsite.base.parsers import StrictSerializer
 from arbsite.base.permissions import Admin, Viewer
 from arbsite.base.second_factor import second_factor_require
 from contracts import services
+from contracts.asked import CHAIN_FILTER, NothingIn, asker, of_chain, row_or_404
 from contracts.models import Pair, Token
-
-BIGINT = 2**63
-CHAIN = OpenApiParameter("chain", str, description="Chain key")
-
-
-class NothingIn(StrictSerializer):
-    """A body without fields."""
 
 
 def token_shown(row: Token) -> dict[str, Any]:
@@ -48,12 +39,10 @@ class TokensView(ListAPIView[Token]):
 
     permission_classes = [Viewer]
 
-    @extend_schema(parameters=[CHAIN], responses=dict)
+    @extend_schema(parameters=[CHAIN_FILTER], responses=dict)
     def get(self, request: Request, *args: Any, **kwargs: Any) -> Response:
         """One page, newest first."""
-        rows = Token.objects.all()
-        if "chain" in request.query_params:
-            rows = rows.filter(chain_id=str(request.query_params["chain"])[:32])
+        rows = of_chain(Token.objects.all(), request)
         return self.get_paginated_response(
             [token_shown(row) for row in self.paginate_queryset(rows) or []]
         )
@@ -64,12 +53,10 @@ class PairsView(ListAPIView[Pair]):
 
     permission_classes = [Viewer]
 
-    @extend_schema(parameters=[CHAIN], responses=dict)
+    @extend_schema(parameters=[CHAIN_FILTER], responses=dict)
     def get(self, request: Request, *args: Any, **kwargs: Any) -> Response:
         """One page, newest first."""
-        rows = Pair.objects.all()
-        if "chain" in request.query_params:
-            rows = rows.filter(chain_id=str(request.query_params["chain"])[:32])
+        rows = of_chain(Pair.objects.all(), request)
         return self.get_paginated_response(
             [pair_shown(row) for row in self.paginate_queryset(rows) or []]
         )
@@ -85,26 +72,18 @@ class _DenyView(IdempotentView):
         """Set a token's flag."""
         NothingIn(data=request.data).checked()
         rows = Token.objects.select_related("chain")
-        row = rows.filter(pk=pk).first() if pk < BIGINT else None
-        if row is None:
-            raise NotFound("There is no such token.")
+        row = row_or_404(rows, pk, missing="There is no such token.")
         self._check(request, is_local=row.chain.is_local)
-        services.token_deny(
-            token=row, denied=self.denied, by=cast(User, request.user), request=request._request
-        )
+        services.token_deny(token=row, denied=self.denied, **asker(request))
         return Response(token_shown(row))
 
     def change_pair(self, request: Request, pk: int) -> Response:
         """Set a pair's flag."""
         NothingIn(data=request.data).checked()
         rows = Pair.objects.select_related("chain")
-        row = rows.filter(pk=pk).first() if pk < BIGINT else None
-        if row is None:
-            raise NotFound("There is no such pair.")
+        row = row_or_404(rows, pk, missing="There is no such pair.")
         self._check(request, is_local=row.chain.is_local)
-        services.pair_deny(
-            pair=row, denied=self.denied, by=cast(User, request.user), request=request._request
-        )
+        services.pair_deny(pair=row, denied=self.denied, **asker(request))
         return Response(pair_shown(row))
 
     def _check(self, request: Request, *, is_local: bool) -> None:

@@ -69,7 +69,7 @@ class HttpWire:
             connection.sendall(head + body)
             answer, keep = _Reader(connection, deadline).answer()
         except BaseException as error:
-            connection.close()  # what is left of it must not be read as the next answer
+            connection.close()  # whatever ended it, the rest must not be read as the next answer
             raise _told(error, sent=True) from None
         self._give_back(connection, keep=keep)
         return answer
@@ -93,14 +93,14 @@ class HttpWire:
     def _open(self, deadline: float) -> socket.socket:
         try:
             connection = socket.create_connection((self._host, self._port), _left(deadline))
-        except BaseException as error:
+        except (OSError, ValueError) as error:
             raise _told(error, sent=False) from None
         try:
             connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
             if self._tls:
                 connection.settimeout(_left(deadline))
                 connection = _context().wrap_socket(connection, server_hostname=self._host)
-        except BaseException as error:
+        except BaseException as error:  # whatever ended it, no socket is left open
             connection.close()
             raise _told(error, sent=False) from None
         with self._lock:

@@ -132,10 +132,14 @@ class WsRpc:
         return self.why_ended
 
     async def close(self) -> None:
-        """Close the connection; whoever still waits is told."""
+        """Close the connection; whoever still waits is told.
+
+        Raises: what ``on_note`` raised, if that ended the connection: a bug of whoever gave it.
+        """
         self.end("closed by us")
         if self._transport is not None:
-            await self._transport.wait_disconnected()
+            with suppress(picows.WSError):  # the node broke the protocol, and its line has ended
+                await self._transport.wait_disconnected()
 
     def end(self, why: str) -> None:
         """End the connection for a reason; the first one stays."""

@@ -4,32 +4,40 @@ from typing import Any
 
 from drf_spectacular.utils import OpenApiParameter, extend_schema
 from rest_framework import serializers
-from rest_framework.exceptions import NotFound
 from rest_framework.generics import ListAPIView
 from rest_framework.request import Request
 from rest_framework.response import Response
 from rest_framework.views import APIView
 
+from arbsite.base.fields import BIGINT_MAX
 from arbsite.base.idempotency import IdempotentView
 from arbsite.base.parsers import StrictSerializer, WholeNumber
 from arbsite.base.permissions import Admin, Operator, Viewer
 from arbsite.base.second_factor import second_factor_require
+from contracts.asked import (
+    CHAIN,
+    CHAIN_FILTER,
+    ChainIn,
+    asker,
+    chain_and_body,
+    chain_of_query,
+    of_chain,
+    row_or_404,
+)
 from contracts.models import Chain
 from contracts.selectors import chain_wanted
 from execution import render, selectors, services, simulations
-from execution.asking import CHAIN, ChainIn, chains_meant, user_of
+from execution.asking import chains_meant
 from execution.mode_status import checks
 from execution.models import Execution
 from wallets import kill
 from wallets import selectors as wallet_selectors
 
-BIGINT = 2**63
-
 
 class ExecuteIn(StrictSerializer):
     """Body of ``POST /api/execute``."""
 
-    opportunityId = WholeNumber(min_value=1, max_value=BIGINT - 1)
+    opportunityId = WholeNumber(min_value=1, max_value=BIGINT_MAX)
 
 
 class KillIn(ChainIn):
@@ -52,7 +60,7 @@ class ExecuteStatusView(APIView):
     @extend_schema(parameters=[CHAIN], responses=dict)
     def get(self, request: Request) -> Response:
         """The readiness of one chain."""
-        chain = chain_wanted(request.query_params.get("chain"))
+        chain = chain_of_query(request)
         found = checks(chain)
         return Response({"chain": chain.key, "ready": all(c["ok"] for c in found), "checks": found})
 
@@ -68,7 +76,7 @@ class ExecuteView(IdempotentView):
         """Re-quotes, simulates, executes; waits up to 5 s."""
         wanted = ExecuteIn(data=request.data).checked()
         outcome = services.execution_request(
-            opportunity_id=wanted["opportunityId"], by=user_of(request), request=request._request
+            opportunity_id=wanted["opportunityId"], **asker(request)
         )
         return Response(render.execution(outcome.execution), status=outcome.http_status)
 
@@ -82,10 +90,8 @@ class ExecuteTestView(IdempotentView):
     @extend_schema(request=ChainIn, responses={201: dict, 202: dict})
     def post(self, request: Request) -> Response:
         """Waits up to 5 s."""
-        wanted = ChainIn(data=request.data).checked()
-        outcome = services.probe_request(
-            chain=chain_wanted(wanted.get("chain")), by=user_of(request), request=request._request
-        )
+        chain, _ = chain_and_body(request)
+        outcome = services.probe_request(chain=chain, **asker(request))
         return Response(render.execution(outcome.execution), status=outcome.http_status)
 
 
@@ -96,7 +102,7 @@ class ExecutionsView(ListAPIView[Execution]):
 
     @extend_schema(
         parameters=[
-            OpenApiParameter("chain", str),
+            CHAIN_FILTER,
             OpenApiParameter("status", str),
             OpenApiParameter("kind", str, enum=["arbitrage", "test"]),
         ],
@@ -105,9 +111,7 @@ class ExecutionsView(ListAPIView[Execution]):
     def get(self, request: Request, *args: Any, **kwargs: Any) -> Response:
         """One page."""
         query = request.query_params
-        rows = selectors.executions()
-        if "chain" in query:
-            rows = rows.filter(chain_id=str(query["chain"])[:32])
+        rows = of_chain(selectors.executions(), request)
         if "kind" in query:
             rows = rows.filter(kind=str(query["kind"])[:10])
         if "status" in query:
@@ -124,9 +128,7 @@ class ExecutionView(APIView):
     @extend_schema(responses=dict)
     def get(self, request: Request, pk: int) -> Response:
         """One execution."""
-        row = selectors.executions().filter(pk=pk).first() if pk < BIGINT else None
-        if row is None:
-            raise NotFound("There is no such execution.")
+        row = row_or_404(selectors.executions(), pk, missing="There is no such execution.")
         return Response(render.execution(row))
 
 
@@ -155,9 +157,8 @@ class KillView(IdempotentView):
         proof = kill.kill_engage(
             reason=wanted.get("reason", "stopped by hand"),
             scope=wanted.get("chain") or kill.EVERYWHERE,
-            by=user_of(request),
             via="api",
-            request=request._request,
+            **asker(request),
         )
         return Response(proof.as_json())
 
@@ -176,9 +177,8 @@ class KillReleaseView(IdempotentView):
         kill.kill_release(
             reason=wanted["reason"],
             scope=wanted.get("chain") or kill.EVERYWHERE,
-            by=user_of(request),
             via="api",
-            request=request._request,
+            **asker(request),
         )
         keys = list(Chain.objects.values_list("key", flat=True))
         return Response({"status": wallet_selectors.kill_status(chain_keys=keys)})

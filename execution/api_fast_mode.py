@@ -16,10 +16,11 @@ from arbsite.base.parsers import WeiField, WholeNumber
 from arbsite.base.permissions import Admin, Operator, Viewer
 from arbsite.base.second_factor import second_factor_require
 from arbsite.base.units import gwei
+from contracts.asked import CHAIN, ChainIn, asker, chain_and_body, chain_of_query, query_of
 from contracts.models import Chain
 from contracts.selectors import chain_wanted
 from execution import drill, fast_mode, latency, limits
-from execution.asking import CHAIN, ChainIn, chains_meant, query_of, user_of
+from execution.asking import chains_meant
 from execution.kernel.limits import BY_NAME, Value, loosened
 from execution.mode_status import failing, mode_status
 from execution.models import FastMode, FastModeConfig
@@ -114,7 +115,7 @@ class StatusView(APIView):
     @extend_schema(parameters=[CHAIN], responses=dict)
     def get(self, request: Request) -> Response:
         """The mode of one chain."""
-        return Response(mode_status(chain_wanted(request.query_params.get("chain"))))
+        return Response(mode_status(chain_of_query(request)))
 
 
 class EnableView(IdempotentView):
@@ -125,8 +126,7 @@ class EnableView(IdempotentView):
     @extend_schema(request=ChainIn, responses=dict)
     def post(self, request: Request) -> Response:
         """409 with the failing checks when the readiness gate is not met."""
-        wanted = ChainIn(data=request.data).checked()
-        chain = chain_wanted(wanted.get("chain"))
+        chain, _ = chain_and_body(request)
         second_factor_require(request, is_local=chain.is_local)
         _arm(chain, request, failing=failing(chain))
         return Response(mode_status(chain))
@@ -137,16 +137,13 @@ def _arm(chain: Chain, request: Request, *, failing: list[dict[str, Any]]) -> No
         chain=chain,
         state="armed",
         reason="armed by hand",
-        by=user_of(request),
-        request=request._request,
         failing=failing,
+        **asker(request),
     )
 
 
 def _off(chain: Chain, request: Request, *, reason: str) -> None:
-    fast_mode.fast_mode_set(
-        chain=chain, state="off", reason=reason, by=user_of(request), request=request._request
-    )
+    fast_mode.fast_mode_set(chain=chain, state="off", reason=reason, **asker(request))
 
 
 class DisableView(IdempotentView):
@@ -166,9 +163,8 @@ class DisableView(IdempotentView):
             proof = kill.kill_engage(
                 reason=wanted.get("reason", "disabled with kill"),
                 scope=scope,
-                by=user_of(request),
                 via="api",
-                request=request._request,
+                **asker(request),
             )
         else:
             proof = kill.planned_invalidate(scope=scope)
@@ -189,14 +185,9 @@ class PauseView(IdempotentView):
     @extend_schema(request=ReasonIn, responses=dict)
     def post(self, request: Request) -> Response:
         """409 where it is off."""
-        wanted = ReasonIn(data=request.data).checked()
-        chain = chain_wanted(wanted.get("chain"))
-        fast_mode.fast_mode_pause(
-            chain=chain,
-            reason=wanted.get("reason", "paused by hand"),
-            by=user_of(request),
-            request=request._request,
-        )
+        chain, wanted = chain_and_body(request, ReasonIn)
+        reason = wanted.get("reason", "paused by hand")
+        fast_mode.fast_mode_pause(chain=chain, reason=reason, **asker(request))
         return Response(mode_status(chain))
 
 
@@ -208,11 +199,8 @@ class ResumeView(IdempotentView):
     @extend_schema(request=ChainIn, responses=dict)
     def post(self, request: Request) -> Response:
         """409 with the failing checks, where it is off, and where the arming has ended."""
-        wanted = ChainIn(data=request.data).checked()
-        chain = chain_wanted(wanted.get("chain"))
-        fast_mode.fast_mode_resume(
-            chain=chain, by=user_of(request), request=request._request, failing=failing(chain)
-        )
+        chain, _ = chain_and_body(request)
+        fast_mode.fast_mode_resume(chain=chain, failing=failing(chain), **asker(request))
         return Response(mode_status(chain))
 
 
@@ -224,8 +212,7 @@ class ConfigView(IdempotentView):
     @extend_schema(request=ConfigIn, responses=dict)
     def post(self, request: Request) -> Response:
         """What lets more happen than before asks for the second factor where money is real."""
-        wanted = ConfigIn(data=request.data).checked()
-        chain = chain_wanted(wanted.get("chain"))
+        chain, wanted = chain_and_body(request, ConfigIn)
         changes = {name: value for name, value in wanted.items() if name in BY_NAME}
         enabled = wanted.get("enabled")
         mode = fast_mode.fast_mode_ensure(chain=chain)
@@ -237,9 +224,8 @@ class ConfigView(IdempotentView):
             limits.limits_change(
                 mode=mode,
                 changes=changes,
-                by=user_of(request),
-                request=request._request,
                 base_version=wanted.get("baseVersion"),
+                **asker(request),
             )
             if enabled:
                 _arm(chain, request, failing=stands)
@@ -257,16 +243,13 @@ class RollbackView(IdempotentView):
     @extend_schema(request=RollbackIn, responses=dict)
     def post(self, request: Request) -> Response:
         """404 where there is no such version; the second factor as for a change by hand."""
-        wanted = RollbackIn(data=request.data).checked()
-        chain = chain_wanted(wanted.get("chain"))
+        chain, wanted = chain_and_body(request, RollbackIn)
         mode = fast_mode.fast_mode_ensure(chain=chain)
         held = limits.limits_of(mode.config, is_local=chain.is_local)
         old = limits.version_of(chain, wanted["version"])
         if loosened(held, limits.limits_of(old, is_local=chain.is_local)):
             second_factor_require(request, is_local=chain.is_local)
-        limits.limits_rollback(
-            mode=mode, version=wanted["version"], by=user_of(request), request=request._request
-        )
+        limits.limits_rollback(mode=mode, version=wanted["version"], **asker(request))
         return Response(_changed(chain, before=held))
 
 
@@ -285,7 +268,7 @@ class VersionsView(ListAPIView[FastModeConfig]):
     @extend_schema(parameters=[CHAIN, OpenApiParameter("limit", int)], responses=dict)
     def get(self, request: Request, *args: Any, **kwargs: Any) -> Response:
         """Each with what it changed."""
-        chain = chain_wanted(request.query_params.get("chain"))
+        chain = chain_of_query(request)
         page = self.paginate_queryset(FastModeConfig.objects.filter(chain=chain)) or []
         return self.get_paginated_response(limits.versions_shown(chain, page))
 
@@ -311,8 +294,5 @@ class DrillView(IdempotentView):
     @extend_schema(request=ChainIn, responses=dict)
     def post(self, request: Request) -> Response:
         """What was planned before is not sent; the answer is the proof, step by step."""
-        wanted = ChainIn(data=request.data).checked()
-        chain = chain_wanted(wanted.get("chain"))
-        return Response(
-            drill.kill_drill(chain=chain, by=user_of(request), request=request._request)
-        )
+        chain, _ = chain_and_body(request)
+        return Response(drill.kill_drill(chain=chain, **asker(request)))

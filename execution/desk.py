@@ -77,7 +77,7 @@ class Desk:
         self.sender = sender
         self.epoch = epoch
         self.head = head
-        self.offer = Offer(chain=chain, ask=sender.fees_now, head=head)
+        self.offer = Offer(chain=chain, ask=lambda: self.sender.fees_now(), head=head)
         self.trial = Trial(chain=chain, simulator=simulator, fees_now=self.offer.now)
         self._beside = ThreadPoolExecutor(1, thread_name_prefix="simulate")
         self.rota = Rota(chain)
@@ -88,6 +88,10 @@ class Desk:
         """End its threads when the lead ends; what waits in them is dropped."""
         self._beside.shutdown(wait=False, cancel_futures=True)
         self.rota.close()
+
+    def send_through(self, sender: Sending) -> None:
+        """Act by this way from now on. Call it in the thread that acts."""
+        self.sender = sender
 
     def refresh(self) -> Standing:
         """Read anew what is kept between two executions; first, what was done before this lead.

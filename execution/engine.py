@@ -52,7 +52,8 @@ class EngineParts:
     """Everything an engine is made of; the composition root builds it.
 
     ``clients``: what is kept warm, by its use: ``http`` to read, ``send`` to submit. ``close`` ends
-    what of all this has threads of its own.
+    what of all this has threads of its own. ``sender`` is asked for anew when the registry changed:
+    it goes by the chain's row and its relays as they then are.
     """
 
     chain: Chain
@@ -60,7 +61,7 @@ class EngineParts:
     rpc: HttpRpc
     feed: Callable[[list[str], Callable[[], tuple[str, ...]]], Feed]
     clients: Sequence[tuple[str, HttpRpc]]
-    sender: Sender
+    sender: Callable[[], Sender]
     desk: Callable[[int, Callable[[], NewHead]], Desk]
     close: Callable[[], None]
 
@@ -86,7 +87,7 @@ class Engine:
         self._settling = Settling(
             chain=self.chain,
             rpc=parts.rpc.background(),
-            sender=parts.sender if parts.may_sign else None,
+            sender=parts.sender() if parts.may_sign else None,
             threads=self._threads,
             acting=self._acting,
             moved=self._hunt_again,
@@ -96,6 +97,8 @@ class Engine:
         self._session: PriceSession | None = None
         self._head: NewHead | None = None
         self._touched: frozenset[int] = frozenset()  # pools that the session's head moved
+        # A relay may have been tried since the row was read: the first lead looks again.
+        self._registry_revision = 0
         self._guarded_at = 0.0
         self._ready_at = 0.0
         self._held: frozenset[str] = frozenset()  # readiness checks that held since the lead began
@@ -143,6 +146,9 @@ class Engine:
         """Lead: follow the monitor's wishes from session to session."""
         while not self.stopping.is_set():
             monitor = await self._threads.retried("control", self._monitor)
+            if monitor is not None and monitor.chain.registry_revision != self._registry_revision:
+                # In the desk's thread: what is being sent is out before the way changes.
+                await self._threads.retried("desk", self._take_registry)
             if monitor is None or not monitor.wanted or monitor.mode != "stream":
                 await self._idle(leadership)
             else:
@@ -170,6 +176,19 @@ class Engine:
         desk = self.parts.desk(epoch, self._require_head)
         desk.refresh()
         self._acting.open(desk)
+
+    def _take_registry(self) -> None:
+        """Go by the chain's row as it is now, and send by the relays that may be used now.
+
+        The row is one object for all that this engine is made of.
+        """
+        self.chain.refresh_from_db()
+        self._registry_revision = self.chain.registry_revision
+        if self.parts.may_sign:
+            sender = self.parts.sender()
+            self._settling.send_through(sender)
+            if self._acting.desk is not None:
+                self._acting.desk.send_through(sender)
 
     async def _idle(self, leadership: Leadership) -> None:
         """Monitoring is off or polled elsewhere: requests are still answered, receipts settled."""

@@ -8,10 +8,10 @@ from dataclasses import dataclass
 from typing import Final, NamedTuple
 
 from arbsite.base.units import BlockNumber, Gas, TokenAmount, Wei
+from execution.blocks import PinnedBlock
 from execution.evm import Account, Evm, NotDecided, Ran, UnknownState
 from execution.kernel.plan import LenderCode, Plan
 from execution.kernel.slots import PairPlaces, Place, packed_reserves, pair_places
-from execution.simulator import PinnedBlock
 
 _NOBODY: Final = Account(Wei(0), 0, b"")
 _SOMEONE: Final = "0x" + "5a" * 20  # a coinbase where the header's is a contract or nobody

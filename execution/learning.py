@@ -11,10 +11,11 @@ from arbsite.base.units import Wei
 from contracts.kernel.abi import artifact
 from contracts.kernel.events import RESERVE_DATA_UPDATED_TOPIC, log_topic
 from contracts.kernel.jsonrpc import Json, RpcError, clean_text, hex_bytes, hex_int
+from execution.blocks import PinnedBlock
 from execution.evm import Account
 from execution.kernel.slots import Place
 from execution.known_state import Header, Traced
-from execution.simulator import PinnedBlock, Rpc
+from execution.simulator import Rpc
 
 TIMEOUT_S: Final = 5.0
 SLOTS_AT_ONCE: Final = 500

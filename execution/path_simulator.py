@@ -11,14 +11,15 @@ import threading
 import time
 from collections import Counter
 from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import Final
 
 from arbsite.base.errors import ArbError
 from arbsite.base.units import BlockNumber, Gas, Wei
-from contracts.kernel.jsonrpc import RpcError, call_object
+from contracts.kernel.jsonrpc import call_object
 from execution import learning
+from execution.blocks import PinnedBlock
 from execution.evm import NotDecided, UnknownState
 from execution.kernel.plan import SELECTOR, decode_execute
 from execution.kernel.slots import Place
@@ -27,7 +28,6 @@ from execution.learning import Unlearnable
 from execution.reverts import explain_revert
 from execution.simulator import (
     Expected,
-    PinnedBlock,
     Rpc,
     Simulated,
     Simulator,
@@ -40,7 +40,6 @@ REFRESH_S: Final = 60.0  # everything that no event tells of is at most so old
 BLOCKS_BEHIND: Final = 2  # what events tell of may be so many blocks behind
 RETRY_TRACE_S: Final = 600.0  # a node that does not trace is asked again after this
 STRIKES: Final = 3  # a path that is wrong so often is left to the node
-BLOCKS_KNOWN: Final = 64
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -85,7 +84,6 @@ class PathSimulator:
         self._lock = threading.Lock()  # holds the state, the EVM in it, and what follows
         self._state = KnownState(chain_id)
         self._cancun: bool | None = None
-        self._parents: dict[str, str] = {}
         # The block of which everything that is known, but for the pairs, is known to be.
         self._followed: PinnedBlock | None = None
         self._newest: PinnedBlock | None = None
@@ -108,16 +106,15 @@ class PathSimulator:
 
     def note_block(
         self, *, number: BlockNumber, block_hash: str, timestamp_s: int, parent_hash: str = ""
-    ) -> None:
+    ) -> PinnedBlock:
         """Tell of a header as it arrives; what is known is brought to it beside."""
-        self._node.note_block(number=number, block_hash=block_hash, timestamp_s=timestamp_s)
-        block = PinnedBlock(number=number, hash=block_hash.lower(), timestamp_s=timestamp_s)
+        block = self._node.note_block(
+            number=number, block_hash=block_hash, timestamp_s=timestamp_s, parent_hash=parent_hash
+        )
         with self._lock:
-            self._parents[block.hash] = parent_hash.lower()
-            while len(self._parents) > BLOCKS_KNOWN:
-                del self._parents[next(iter(self._parents))]
             self._newest = block
         self._do(self._follow, block)
+        return block
 
     def simulate(
         self,
@@ -134,7 +131,8 @@ class PathSimulator:
         """As `Simulator.simulate`; in process where ``expected`` and ``gas`` are given, the path is
         learned, and the outcome is the expected one. Raises: StateGone, RpcUnavailable."""
         if expected is None or data[:4] != SELECTOR:
-            return self._ask_node(
+            self.counts["node"] += 1
+            return self._node.simulate(
                 sender=sender,
                 to=to,
                 data=data,
@@ -163,7 +161,7 @@ class PathSimulator:
         elif self._cancun:
             self._do(self._confirm, ask, found)
             return found
-        return self._ask_node_again(ask)
+        return self._ask_node(ask)
 
     def rehearse(
         self, *, sender: str, to: str, data: bytes, block_hash: str, expected: Expected
@@ -229,17 +227,12 @@ class PathSimulator:
         """Whether what is known is of that block or of one of the few before it."""
         return self._followed is not None and self._descends(block, self._followed)
 
-    def _descends(self, block: PinnedBlock, ancestor: PinnedBlock) -> bool:
-        """Whether it is that block, or follows it by no more than a few."""
-        at = block.hash
-        for _ in range(BLOCKS_BEHIND + 1):
-            if at == ancestor.hash:
-                return True
-            at = self._parents.get(at, "")
-        return False
+    def _descends(self, block: PinnedBlock, ancestor: PinnedBlock, by: int = BLOCKS_BEHIND) -> bool:
+        return self._node.blocks.follows(block, ancestor, within=by)
 
-    def _ask_node_again(self, ask: Ask) -> Simulated:
-        return self._ask_node(
+    def _ask_node(self, ask: Ask) -> Simulated:
+        self.counts["node"] += 1
+        return self._node.simulate(
             sender=ask.sender,
             to=ask.to,
             data=ask.data,
@@ -247,28 +240,6 @@ class PathSimulator:
             gas_price_wei=ask.gas_price_wei,
             block_hash=ask.block.hash,
             gas=ask.gas,
-        )
-
-    def _ask_node(
-        self,
-        *,
-        sender: str,
-        to: str,
-        data: bytes,
-        value_wei: Wei,
-        gas_price_wei: Wei,
-        block_hash: str,
-        gas: Gas | None,
-    ) -> Simulated:
-        self.counts["node"] += 1
-        return self._node.simulate(
-            sender=sender,
-            to=to,
-            data=data,
-            value_wei=value_wei,
-            gas_price_wei=gas_price_wei,
-            block_hash=block_hash,
-            gas=gas,
         )
 
     def _distrust(self, ask: Ask) -> None:
@@ -281,20 +252,13 @@ class PathSimulator:
 
     def _do(self, job: Callable[..., None], *about: object) -> None:
         """Have it done in the thread of this simulator; what it cannot do is said, and no more."""
-
-        def done() -> None:
-            try:
-                job(*about)
-            except (ArbError, RpcError) as error:
-                logger.warning("not learned", extra={"why": str(error)})
-            except Exception:
-                logger.exception("a bug in learning; the node simulates")
-
         try:
-            self._jobs.submit(done)
+            begun = self._jobs.submit(job, *about)
         except RuntimeError:
             if not self._closed:
                 raise
+            return
+        begun.add_done_callback(_say_why_not)
 
     def _learn(self, ask: Ask) -> None:
         """Read what the path reads, at the block that it was asked for. Raises: Unlearnable."""
@@ -346,7 +310,7 @@ class PathSimulator:
             if self._newest != block:
                 return  # a newer one waits already
             before = self._followed
-            in_order = before is not None and self._parents.get(block.hash) == before.hash
+            in_order = before is not None and self._descends(block, before, by=1)
             known, watched = bool(self._state), sorted(self._state.watched)
         if known:
             due = self._clock() - self._refreshed_at >= REFRESH_S
@@ -373,7 +337,7 @@ class PathSimulator:
         """Ask the node what the EVM has answered. Where it says another thing, nothing that was
         learned is believed any more."""
         try:
-            said = self._ask_node_again(ask)
+            said = self._ask_node(ask)
         except StateGone:
             return
         if (said.ok, said.profit) == (found.ok, found.profit):
@@ -390,3 +354,12 @@ class PathSimulator:
             self._state = KnownState(self._chain_id)
             self._lacking.clear()
             self._doubted.clear()
+
+
+def _say_why_not(done: "Future[None]") -> None:
+    """What a job could not do. A bug costs time alone: the node decides what is not learned."""
+    error = None if done.cancelled() else done.exception()
+    if isinstance(error, ArbError):
+        logger.warning("not learned", extra={"why": str(error)})
+    elif error is not None:
+        logger.error("a bug in learning; the node simulates", exc_info=error)

@@ -42,6 +42,10 @@ class Settling:
         self._everything = True
         self._task: asyncio.Task[None] | None = None
 
+    def send_through(self, sender: Sender) -> None:
+        """From the next round on, what has to be sent again goes this way."""
+        self._sender = sender
+
     def begin(self, *, epoch: int) -> None:
         """A new lead: others may have led, and settled, meanwhile."""
         self._epoch = epoch

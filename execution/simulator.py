@@ -1,6 +1,5 @@
 """Simulates exactly what would be sent, at the state it would meet, through a node."""
 
-import threading
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final, Protocol
@@ -10,6 +9,7 @@ from arbsite.base.units import BlockNumber, Gas, TokenAmount, Wei, mul_div_ceil
 from contracts.kernel.abi import decode_uint
 from contracts.kernel.events import decode_head
 from contracts.kernel.jsonrpc import Json, RpcError, call_object, hex_bytes, hex_int
+from execution.blocks import PinnedBlock, RecentBlocks
 from execution.kernel.plan import SELECTOR, Plan, decode_execute, encode_execute
 from execution.kernel.revert_words import ERRORS
 from execution.reverts import Explained, explain_error, explain_refusal, revert_data
@@ -19,7 +19,6 @@ GAS_MARGIN_DEN: Final = 4
 # A pair that never saw a new second writes two fresh slots at its first swap in one; a node that
 # cannot be asked about the next block leaves them out of its estimate.
 UNSEEN_SLOTS_GAS: Final = Gas(2 * 22_100)
-BLOCKS_KNOWN: Final = 64
 
 _INVALID_PARAMS: Final = -32602
 _STATE_GONE: Final = (
@@ -51,15 +50,6 @@ class SimulationFailed(Rejected):
     def __init__(self, explained: Explained) -> None:
         self.explained = explained
         super().__init__(f"simulation failed: {explained} {explained.next_action}")
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class PinnedBlock:
-    """The block whose state a simulation stands on. ``timestamp_s``: Unix time of its header."""
-
-    number: BlockNumber
-    hash: str
-    timestamp_s: int
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -155,18 +145,15 @@ class Simulator:
         self._rpc = rpc
         self._next_block = next_block
         self._timeout_s = timeout_s
-        self._blocks: dict[str, PinnedBlock] = {}
-        self._lock = threading.Lock()
+        self.blocks = RecentBlocks()
 
     def note_block(
         self, *, number: BlockNumber, block_hash: str, timestamp_s: int, parent_hash: str = ""
-    ) -> None:
+    ) -> PinnedBlock:
         """Tell of a header that is known anyway, so that the node need not be asked for it."""
         block = PinnedBlock(number=number, hash=block_hash, timestamp_s=timestamp_s)
-        with self._lock:
-            self._blocks[block_hash.lower()] = block
-            while len(self._blocks) > BLOCKS_KNOWN:
-                del self._blocks[next(iter(self._blocks))]
+        self.blocks.note(block, parent_hash=parent_hash)
+        return block
 
     def simulate(
         self,
@@ -232,7 +219,7 @@ class Simulator:
 
     def block_of(self, block_hash: str) -> PinnedBlock:
         """The block of that hash, asked of the node where nobody told. Raises: StateGone."""
-        known = self._blocks.get(block_hash.lower())
+        known = self.blocks.get(block_hash)
         if known is not None:
             return known
         (answer,) = self._rpc.batch(
@@ -243,8 +230,9 @@ class Simulator:
         if answer is None:
             raise StateGone(block_hash, why="the node does not know it")
         head = decode_head(answer)
-        self.note_block(number=head.number, block_hash=block_hash, timestamp_s=head.timestamp_s)
-        return PinnedBlock(number=head.number, hash=block_hash, timestamp_s=head.timestamp_s)
+        return self.note_block(
+            number=head.number, block_hash=block_hash, timestamp_s=head.timestamp_s
+        )
 
     def _ask(
         self, calls: Sequence[tuple[str, dict[str, str]]], *, block: PinnedBlock

@@ -28,7 +28,7 @@ class SimulatesHeads(Simulates, Protocol):
 
     def note_block(
         self, *, number: BlockNumber, block_hash: str, timestamp_s: int, parent_hash: str = ""
-    ) -> None:
+    ) -> object:
         """See `execution.simulator.Simulator.note_block`."""
 
     def rehearse(

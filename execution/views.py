@@ -7,6 +7,7 @@ from django.db.models import Q, QuerySet
 from django.http import Http404, HttpRequest, HttpResponse
 from django.shortcuts import render
 
+from arbsite.base.fields import BIGINT_MAX
 from contracts.models import Chain
 from execution import render as words
 from execution import selectors
@@ -73,7 +74,7 @@ def _filtered(chain: str, wanted: dict[str, str]) -> QuerySet[Execution]:
 
 def execution_page(request: HttpRequest, pk: int) -> HttpResponse:
     """One execution: its stages, what it cost and brought, and why it ended as it did."""
-    row = selectors.executions().filter(pk=pk).first() if pk < 2**63 else None
+    row = selectors.executions().filter(pk=pk).first() if pk <= BIGINT_MAX else None
     if row is None:
         raise Http404("There is no such execution.")
     shown = words.execution(row)

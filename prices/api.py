@@ -10,10 +10,18 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 from rest_framework.views import APIView
 
+from arbsite.base.fields import BIGINT_MAX
 from arbsite.base.idempotency import IdempotentView
 from arbsite.base.parsers import WholeNumber, clean_input
 from arbsite.base.permissions import Operator, Viewer
-from contracts.asked import CHAIN, ChainIn, chain_and_body, user_of
+from contracts.asked import (
+    CHAIN,
+    CHAIN_FILTER,
+    ChainIn,
+    asker,
+    chain_and_body,
+    query_of,
+)
 from contracts.kernel.jsonrpc import clean_text
 from contracts.selectors import chain_wanted
 from prices import selectors, services, tasks
@@ -60,14 +68,6 @@ class OpportunitiesIn(serializers.Serializer[Any]):
     reason = serializers.ChoiceField(required=False, choices=REASONS)
 
 
-def _query(request: Request, serializer: type[serializers.Serializer[Any]]) -> dict[str, Any]:
-    """The query's known names, checked. Raises: ValidationError per field."""
-    known = {k: v for k, v in request.query_params.items() if k in serializer().fields}
-    wanted = serializer(data=known)
-    wanted.is_valid(raise_exception=True)
-    return dict(wanted.validated_data)
-
-
 class PricesStatusView(APIView):
     """GET /api/prices/status: what is watched, how, and the best opportunity now."""
 
@@ -76,7 +76,7 @@ class PricesStatusView(APIView):
     @extend_schema(parameters=[CHAIN], responses=dict)
     def get(self, request: Request) -> Response:
         """The status of one chain's monitoring."""
-        chain = chain_wanted(_query(request, ChainIn).get("chain"))
+        chain = chain_wanted(query_of(request, ChainIn).get("chain"))
         return Response(selectors.status(selectors.monitor_of(chain)))
 
 
@@ -91,7 +91,7 @@ class PricesLiveView(APIView):
     )
     def get(self, request: Request) -> Response:
         """All pools of one chain."""
-        query = _query(request, LiveIn)
+        query = query_of(request, LiveIn)
         chain = chain_wanted(query.get("chain"))
         rows = selectors.live(chain=chain.key, pair=query.get("pair"), dex=query.get("dex"))
         return Response({"results": rows, "next": None})
@@ -113,7 +113,7 @@ class SpreadsView(APIView):
     )
     def get(self, request: Request) -> Response:
         """Current opportunities of one chain."""
-        query = _query(request, SpreadsIn)
+        query = query_of(request, SpreadsIn)
         chain = chain_wanted(query.get("chain"))
         rows = selectors.opportunities_current(
             chain=chain.key,
@@ -132,7 +132,7 @@ class PairView(APIView):
     @extend_schema(parameters=[CHAIN], responses=dict)
     def get(self, request: Request, pair: str) -> Response:
         """One pair, named CAKE-USDT or CAKE/USDT percent-encoded."""
-        chain = chain_wanted(_query(request, ChainIn).get("chain"))
+        chain = chain_wanted(query_of(request, ChainIn).get("chain"))
         detail = selectors.pair_detail(chain=chain, name=pair) if clean_input(pair) else None
         if detail is None:
             raise NotFound(f"There is no pair {clean_text(pair)[:40]} on chain {chain.key}.")
@@ -153,8 +153,7 @@ class StartView(IdempotentView):
             poll_interval_ms=wanted.get("pollIntervalMs", services.DEFAULT_POLL_MS),
             min_spread_bps=wanted.get("minSpreadBps", services.DEFAULT_SPREAD_BPS),
             mode=wanted.get("mode", "stream"),
-            by=user_of(request),
-            request=request._request,
+            **asker(request),
         )
         if monitor.mode == "poll":
             tasks.poll_soon(chain.key)
@@ -170,9 +169,7 @@ class StopView(IdempotentView):
     def post(self, request: Request) -> Response:
         """Takes effect within a second."""
         chain, _ = chain_and_body(request)
-        monitor = services.monitoring_stop(
-            chain=chain, by=user_of(request), request=request._request
-        )
+        monitor = services.monitoring_stop(chain=chain, **asker(request))
         return Response(selectors.status(monitor))
 
 
@@ -183,7 +180,7 @@ class OpportunitiesView(ListAPIView[Opportunity]):
 
     @extend_schema(
         parameters=[
-            OpenApiParameter("chain", str),
+            CHAIN_FILTER,
             OpenApiParameter("verdict", str, enum=["executable", "rejected"]),
             OpenApiParameter("reason", str),
         ],
@@ -191,7 +188,7 @@ class OpportunitiesView(ListAPIView[Opportunity]):
     )
     def get(self, request: Request, *args: Any, **kwargs: Any) -> Response:
         """One page."""
-        query = _query(request, OpportunitiesIn)
+        query = query_of(request, OpportunitiesIn)
         filters: dict[str, Any] = {
             name: query[name] for name in ("verdict", "reason") if name in query
         }
@@ -210,7 +207,7 @@ class OpportunityView(APIView):
     @extend_schema(responses=dict)
     def get(self, request: Request, pk: int) -> Response:
         """One opportunity."""
-        rows = selectors.opportunities([pk]) if pk < 2**63 else []
+        rows = selectors.opportunities([pk]) if pk <= BIGINT_MAX else []
         if not rows:
             raise NotFound("There is no such opportunity; old ones are pruned.")
         return Response(rows[0])

@@ -79,7 +79,7 @@ class Feed:
         self.depth = depth
         # Ten block times, at least 5 s: a header stream can die while the connection lives.
         self.silence_s = max(5.0, block_time_ms * 10 / 1000)
-        self._events: asyncio.Queue[Told | Gone] = asyncio.Queue()
+        self._events: asyncio.Queue[Told | Gone | BaseException] = asyncio.Queue()
         self.lines = [
             Line(
                 url,
@@ -100,11 +100,18 @@ class Feed:
         self._first: dict[str, Told] = {}  # hash -> who told it first, what, and when
 
     async def steps(self) -> AsyncGenerator[Step, None]:
-        """Everything that happens, in order; close it, and the connections are closed."""
+        """Everything that happens, in order; close it, and the connections are closed.
+
+        Raises: a bug of a line, which would else be still for ever.
+        """
         tasks = [asyncio.create_task(line.run(), name="feed line") for line in self.lines]
+        for task in tasks:
+            task.add_done_callback(self._line_ended)
         try:
             while True:
                 event = await self._events.get()
+                if isinstance(event, BaseException):
+                    raise event
                 step = (
                     self._lost_line(event) if isinstance(event, Gone) else await self._took(event)
                 )
@@ -115,6 +122,11 @@ class Feed:
             for task in tasks:
                 task.cancel()
             await asyncio.gather(*tasks, return_exceptions=True)
+
+    def _line_ended(self, task: "asyncio.Task[None]") -> None:
+        """Only a bug ends one that nobody cancelled."""
+        if not task.cancelled() and (bug := task.exception()) is not None:
+            self._events.put_nowait(bug)
 
     def _lost_line(self, event: Gone) -> Down | None:
         """A connection ended: the feed is down when no other is up or still to be tried."""

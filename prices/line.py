@@ -9,7 +9,6 @@ import logging
 import time
 from collections import deque
 from collections.abc import Callable, Sequence
-from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import Final
 
@@ -176,8 +175,7 @@ class Line:
         finally:
             self._heads = self._logs = ""
             self._early.clear()
-            with suppress(Exception):  # the connection may be gone already
-                await ws.close()
+            await ws.close()
 
     async def _watch(self, ws: WsRpc) -> None:
         """Raises when the connection ends, or when heads or logs fall silent."""

@@ -7,6 +7,7 @@ from django.http import Http404, HttpRequest, HttpResponse, JsonResponse
 from django.shortcuts import render
 
 from arbsite.base import formats
+from arbsite.base.fields import BIGINT_MAX
 from contracts.models import Chain, Dex, Pair, Pool, Token
 from prices import pairs, selectors
 from prices.models import Monitor, Opportunity
@@ -155,7 +156,7 @@ def _whole(text: str) -> int | None:
 
 def opportunity_page(request: HttpRequest, pk: int) -> HttpResponse:
     """One opportunity: its waterfall, what it rests on, and why it was or was not sent."""
-    rows = selectors.opportunities([pk]) if pk < 2**63 else []
+    rows = selectors.opportunities([pk]) if pk <= BIGINT_MAX else []
     if not rows:
         raise Http404("There is no such opportunity: old ones are pruned.")
     return render(

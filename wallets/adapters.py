@@ -128,4 +128,6 @@ def sender(chain: Chain) -> Sender:
             private=private,
             notify=push.transaction_changed,
         )
+        if held is not None:
+            held.close()  # whoever has it still may go on with it: it opens what it needs
         return made

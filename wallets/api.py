@@ -1,10 +1,11 @@
 """The wallets' endpoints: parse, one call, answer. What signs or sends is asked of a worker."""
 
+from collections.abc import Mapping
 from typing import Any
 
 from drf_spectacular.utils import OpenApiParameter, extend_schema
 from rest_framework import serializers
-from rest_framework.exceptions import NotFound, ValidationError
+from rest_framework.exceptions import ValidationError
 from rest_framework.generics import ListAPIView
 from rest_framework.request import Request as ApiRequest
 from rest_framework.response import Response
@@ -14,15 +15,20 @@ from arbsite.base.idempotency import IdempotentView
 from arbsite.base.parsers import AddressInField, StrictSerializer
 from arbsite.base.permissions import Admin, Operator, Viewer
 from arbsite.base.second_factor import second_factor_require
-from contracts.asked import ChainIn, chain_and_body, user_of
+from contracts.asked import (
+    CHAIN_FILTER,
+    ChainIn,
+    NothingIn,
+    asker,
+    chain_and_body,
+    of_chain,
+    row_or_404,
+)
 from contracts.models import Chain
-from contracts.selectors import chain_wanted
 from wallets import leaving, listing, render
 from wallets.asking import (
-    BIGINT,
     AskView,
     ContractRef,
-    NothingIn,
     answered,
     receiver_wanted,
     wallet_or_404,
@@ -31,9 +37,8 @@ from wallets.models import Request, Wallet
 
 ROLES = ["master", "executor", "gas_reserve"]
 TRANSACTIONS_SHOWN = 30
-CHAIN = OpenApiParameter("chain", str, description="Chain key")
 FILTERS = [
-    CHAIN,
+    CHAIN_FILTER,
     OpenApiParameter("role", str, enum=ROLES),
     OpenApiParameter("low", bool, description="Only those under, or not under, their threshold"),
 ]
@@ -80,9 +85,7 @@ class WalletsView(ListAPIView[Wallet]):
 
 
 def _filtered(request: ApiRequest) -> Any:
-    query, rows = request.query_params, listing.wallets()
-    if "chain" in query:
-        rows = rows.filter(chain_id=str(query["chain"])[:32])
+    query, rows = request.query_params, of_chain(listing.wallets(), request)
     if "role" in query:
         rows = rows.filter(role=str(query["role"])[:12])
     if "low" in query:
@@ -98,7 +101,7 @@ class SummaryView(APIView):
 
     permission_classes = [Viewer]
 
-    @extend_schema(parameters=[CHAIN], responses=dict)
+    @extend_schema(parameters=[CHAIN_FILTER], responses=dict)
     def get(self, request: ApiRequest) -> Response:
         """All chains unless one is named."""
         return Response(listing.summary(listing.wallets_shown(_filtered(request))))
@@ -145,12 +148,10 @@ class RequestsView(ListAPIView[Request]):
 
     permission_classes = [Viewer]
 
-    @extend_schema(parameters=[CHAIN], responses=dict)
+    @extend_schema(parameters=[CHAIN_FILTER], responses=dict)
     def get(self, request: ApiRequest, *args: Any, **kwargs: Any) -> Response:
         """One page."""
-        rows = listing.requests()
-        if "chain" in request.query_params:
-            rows = rows.filter(chain_id=str(request.query_params["chain"])[:32])
+        rows = of_chain(listing.requests(), request)
         return self.get_paginated_response(
             [render.request(row) for row in self.paginate_queryset(rows) or []]
         )
@@ -164,9 +165,7 @@ class RequestView(APIView):
     @extend_schema(responses=dict)
     def get(self, request: ApiRequest, pk: int) -> Response:
         """One request, with its transactions."""
-        row = listing.requests().filter(pk=pk).first() if pk < BIGINT else None
-        if row is None:
-            raise NotFound("There is no such request.")
+        row = row_or_404(listing.requests(), pk, missing="There is no such request.")
         return Response(listing.request_shown(row))
 
 
@@ -176,8 +175,7 @@ class GenerateView(AskView):
     @extend_schema(request=GenerateIn, responses={201: dict, 202: dict})
     def post(self, request: ApiRequest) -> Response:
         """The signer derives it; no key or seed word is ever shown here."""
-        wanted = GenerateIn(data=request.data).checked()
-        chain = chain_wanted(wanted.get("chain"))
+        chain, wanted = chain_and_body(request, GenerateIn)
         _check_generate(chain, wanted)
         outcome = self.ask(
             request,
@@ -194,7 +192,7 @@ class GenerateView(AskView):
         return answered(outcome, body=body)
 
 
-def _check_generate(chain: Chain, wanted: dict[str, Any]) -> None:
+def _check_generate(chain: Chain, wanted: Mapping[str, Any]) -> None:
     if wanted["role"] == "master" and not chain.is_local and "address" not in wanted:
         raise ValidationError(
             {"address": [f"A master of {chain.key} is watch-only: keep its key cold, give its "
@@ -256,9 +254,7 @@ class RetireView(IdempotentView):
         wanted = RetireIn(data=request.data).checked()
         wallet = wallet_or_404(pk)
         second_factor_require(request, is_local=wallet.chain.is_local)
-        leaving.wallet_retire(
-            wallet=wallet, reason=wanted["reason"], by=user_of(request), request=request._request
-        )
+        leaving.wallet_retire(wallet=wallet, reason=wanted["reason"], **asker(request))
         return Response(listing.wallets_shown([wallet_or_404(pk)])[0])
 
 

@@ -3,7 +3,7 @@
 from typing import Any
 
 from django.conf import settings
-from drf_spectacular.utils import OpenApiParameter, extend_schema
+from drf_spectacular.utils import extend_schema
 from rest_framework import serializers
 from rest_framework.request import Request as ApiRequest
 from rest_framework.response import Response
@@ -13,13 +13,11 @@ from arbsite.base.fields import checksummed
 from arbsite.base.parsers import AddressInField, StrictSerializer, WeiField
 from arbsite.base.permissions import Operator, Viewer
 from arbsite.base.problems import Conflict
-from contracts.asked import ChainIn, chain_and_body
+from contracts.asked import CHAIN_FILTER, ChainIn, NothingIn, chain_and_body
 from contracts.models import Chain, Deployment, Token
 from wallets.administration.overview import contract_shown, contracts_shown
-from wallets.asking import AskView, NothingIn, answered, contract_or_404
+from wallets.asking import AskView, answered, contract_or_404
 from wallets.models import Wallet
-
-CHAIN = OpenApiParameter("chain", str, description="Chain key")
 
 
 class SweepIn(StrictSerializer):
@@ -40,7 +38,7 @@ class ContractsView(APIView):
 
     permission_classes = [Viewer]
 
-    @extend_schema(parameters=[CHAIN], responses=dict)
+    @extend_schema(parameters=[CHAIN_FILTER], responses=dict)
     def get(self, request: ApiRequest) -> Response:
         """As last read from the chain; ``observedAt`` says when that was."""
         key = request.query_params.get("chain")

@@ -1,28 +1,20 @@
 """What the endpoints of wallets and contracts share: finding rows, asking a worker, answering."""
 
 from collections.abc import Mapping
-from typing import Any, Final
+from typing import Any
 
 from rest_framework import serializers
-from rest_framework.exceptions import NotFound
 from rest_framework.request import Request as ApiRequest
 from rest_framework.response import Response
 
 from arbsite.base.fields import checksummed
 from arbsite.base.idempotency import IdempotentView
-from arbsite.base.parsers import StrictSerializer
 from arbsite.base.permissions import Admin
 from arbsite.base.second_factor import second_factor_require
-from contracts.asked import user_of
+from contracts.asked import asker, row_or_404
 from contracts.models import Chain, Deployment
 from wallets import listing, wishes
 from wallets.models import Wallet
-
-BIGINT: Final = 2**63
-
-
-class NothingIn(StrictSerializer):
-    """A body without fields."""
 
 
 class ContractRef(serializers.Field[str, Any, str, Any]):
@@ -47,18 +39,12 @@ class ContractRef(serializers.Field[str, Any, str, Any]):
 
 def wallet_or_404(pk: int) -> Any:
     """A wallet with all that is shown of it. Raises: NotFound."""
-    row = listing.wallets().filter(pk=pk).first() if pk < BIGINT else None
-    if row is None:
-        raise NotFound("There is no such wallet.")
-    return row
+    return row_or_404(listing.wallets(), pk, missing="There is no such wallet.")
 
 
 def contract_or_404(pk: int) -> Deployment:
     """One of our active contracts. Raises: NotFound."""
-    row = listing.deployments().filter(pk=pk).first() if pk < BIGINT else None
-    if row is None:
-        raise NotFound("There is no such contract.")
-    return row
+    return row_or_404(listing.deployments(), pk, missing="There is no such contract.")
 
 
 def receiver_wanted(*, chain: Chain, ref: str | None) -> Deployment:
@@ -106,8 +92,7 @@ class AskView(IdempotentView):
             wallet=wallet,
             deployment=deployment,
             args=args,
-            by=user_of(request),
-            request=request._request,
+            **asker(request),
         )
         return wishes.request_await(made)
 

@@ -20,6 +20,7 @@ from contracts.models import Chain
 from contracts.rpc import HttpRpc
 from wallets import missed, recovery, selectors, services, stopping, strangers
 from wallets.chain_view import View, look, spent_in
+from wallets.freezing import account_freeze
 from wallets.kernel.lifecycle import FINAL, Status
 from wallets.ledger import Killed, LeaderChanged
 from wallets.models import Attempt, NonceSequence, Transaction
@@ -130,7 +131,7 @@ def _is_replaced(one: Transaction, *, rpc: HttpRpc) -> bool:
 
 
 def _freeze(chain: Chain, *, address: str, why: str, report: SettleReport) -> None:
-    if strangers.account_freeze(chain_key=chain.key, address=address, why=why):
+    if account_freeze(chain_key=chain.key, address=address, why=why):
         report.frozen.append(address)
 
 

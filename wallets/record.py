@@ -25,6 +25,7 @@ class Record:
         self._connect = connect
         self._idle: list[tuple[Connection, float]] = []
         self._lock = threading.Lock()
+        self._closed = False
 
     @contextmanager
     def borrow(self) -> Iterator[Connection]:
@@ -39,15 +40,22 @@ class Record:
             ) from None
         finally:
             if not connection.closed:
-                with self._lock:
-                    self._idle.append((connection, time.monotonic()))
+                self._give_back(connection)
 
     def close(self) -> None:
-        """Close the connections that are not in use."""
+        """Close the connections, those in use when they come back."""
         with self._lock:
+            self._closed = True
             idle, self._idle = self._idle, []
         for connection, _ in idle:
             connection.close()
+
+    def _give_back(self, connection: Connection) -> None:
+        with self._lock:
+            if not self._closed:
+                self._idle.append((connection, time.monotonic()))
+                return
+        connection.close()
 
     def _take(self) -> Connection:
         while True:

@@ -16,8 +16,9 @@ from arbsite.base import alerts, audit
 from contracts.kernel.jsonrpc import RpcError, hex_int
 from contracts.models import Chain
 from contracts.rpc import HttpRpc
-from wallets import kill, push, selectors
-from wallets.models import KillState, NonceSequence, Wallet
+from wallets import kill, selectors
+from wallets.freezing import account_freeze
+from wallets.models import KillState, NonceSequence
 
 logger = logging.getLogger(__name__)
 HELD: Final = "restored from a backup"  # how the reason of a held account begins
@@ -91,22 +92,12 @@ def _freeze(sequence: NonceSequence, *, mined: int, pending: int) -> None:
     key, address = sequence.chain_id, sequence.address
     found = f"{mined}" if mined == pending else f"{mined} ({pending} with what is pending)"
     why = f"the chain's nonce is {found}, the restored record's {sequence.next_nonce}"
-    with transaction.atomic():
-        rows = NonceSequence.objects.filter(pk=sequence.pk, frozen=sequence.frozen)
-        if not rows.update(frozen=why[:200]):
-            return  # another process compared it, or a human took it up
-        wallets = Wallet.objects.filter(chain_id=key, address=address)
-        wallets.filter(state="active").update(state="frozen", state_reason=why[:200])
-        alerts.alert_raise(
-            key=f"frozen:{key}:{address}",
-            severity="critical",
-            title=f"{address} is frozen",
-            detail=f"{why}: it sent after the backup was made, and the record does not know what.",
-            fix=(
-                f"See on the chain what it sent; then `unfreeze --chain {key} --wallet {address} "
-                "REASON` takes up the chain's nonce."
-            ),
-        )
-        for pk in wallets.values_list("pk", flat=True):
-            transaction.on_commit(lambda pk=pk: push.wallet_changed(pk), robust=True)  # type: ignore[misc]
-    logger.warning("account frozen", extra={"chain": key, "account": address, "why": why})
+    if account_freeze(
+        chain_key=key,
+        address=address,
+        why=why,
+        held=sequence.frozen,
+        meaning="It sent after the backup was made, and the record does not know what.",
+        look="See on the chain what it sent",
+    ):
+        logger.warning("account frozen", extra={"chain": key, "account": address, "why": why})

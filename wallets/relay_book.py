@@ -11,13 +11,14 @@ from collections.abc import Sequence
 from datetime import timedelta
 from typing import Any, Final
 
-from django.db import connection
+from django.db import connection, transaction
 from django.utils import timezone
 
 from contracts.kernel.market_entry import BadMarketFile
 from contracts.kernel.relay_entry import RelayEntry, relay_entry
 from contracts.models import Chain
 from contracts.rpc import is_loopback, mask_url
+from contracts.services import registry_touch
 from wallets.models import RelayProbe
 
 logger = logging.getLogger(__name__)
@@ -81,12 +82,20 @@ def may_be_asked(chain: Chain, entry: RelayEntry) -> bool:
 
 
 def probe_record(*, chain: Chain, entry: RelayEntry, ok: bool, detail: str) -> RelayProbe:
-    """Keep how a relay answered, in place of what was known."""
-    return RelayProbe.objects.update_or_create(
-        chain=chain,
-        relay=entry.name,
-        defaults={"entry_digest": digest_of(entry), "ok": ok, "detail": detail[:200]},
-    )[0]
+    """Keep how a relay answered, in place of what was known.
+
+    An engine that runs hears of it where another set of relays may be used now.
+    """
+    with transaction.atomic():
+        before = relays_usable(chain=chain)
+        probe = RelayProbe.objects.update_or_create(
+            chain=chain,
+            relay=entry.name,
+            defaults={"entry_digest": digest_of(entry), "ok": ok, "detail": detail[:200]},
+        )[0]
+        if relays_usable(chain=chain) != before:
+            registry_touch(chain_key=chain.key)
+    return probe
 
 
 def relays_shown(*, chain: Chain, with_credential: Sequence[str] = ()) -> list[dict[str, Any]]:

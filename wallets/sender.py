@@ -244,7 +244,7 @@ class Sender:
         return [answer for of in held for answer in self._ways.take_back(of)]
 
     def close(self) -> None:
-        """Close the database connections that are not in use."""
+        """Close its database connections, those in use when what uses them ends."""
         self._record.close()
 
     def _reuse(self, earlier: list[GasFees], seen: bool, *, wanted: GasFees) -> GasFees:

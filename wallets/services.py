@@ -10,7 +10,7 @@ from django.db import IntegrityError, transaction
 from django.db.models import Max, Sum
 from django.utils import timezone
 
-from arbsite.base import alerts, audit
+from arbsite.base import audit
 from arbsite.base.errors import Rejected
 from arbsite.base.fields import checksummed
 from arbsite.base.models import User
@@ -19,7 +19,7 @@ from contracts.models import Chain
 from wallets import exposure, kill, push
 from wallets.kernel import derivation, lifecycle
 from wallets.kernel.lifecycle import Status
-from wallets.models import Attempt, KillState, NonceSequence, StatusChange, Transaction, Wallet
+from wallets.models import Attempt, KillState, StatusChange, Transaction, Wallet
 
 KINDS: Final = frozenset(
     {
@@ -354,53 +354,3 @@ def _address(text: str) -> str:
         return checksummed(text)
     except ValueError as error:
         raise WalletRefused(str(error)) from None
-
-
-def wallet_unfreeze(
-    *,
-    wallet: Wallet,
-    chain_nonce: int,
-    reason: str,
-    pending_nonce: int = 0,
-    by: User | None = None,
-    via: str = "shell",
-) -> None:
-    """Let a frozen account send again from the chain's nonce, after a human looked (I6).
-
-    ``chain_nonce`` is the mined count, read just before, ``pending_nonce`` the one with what is
-    pending. Transactions of ours on nonces below it end by what was mined.
-
-    An attempt of ours at or above it keeps its nonce: the next one comes after.
-
-    Raises: WalletRefused without a reason, or while something pends that the record does not know.
-    """
-    if not reason.strip():
-        raise WalletRefused("unfreezing needs a reason, which is kept")
-    with transaction.atomic():
-        sequence = NonceSequence.objects.select_for_update().get(
-            chain_id=wallet.chain_id, address=wallet.address
-        )
-        kept = Attempt.objects.filter(sequence=sequence, released=False, nonce__gte=chain_nonce)
-        highest = kept.aggregate(highest=Max("nonce"))["highest"]
-        next_nonce = chain_nonce if highest is None else max(chain_nonce, highest + 1)
-        if pending_nonce > next_nonce:
-            raise WalletRefused(
-                f"{wallet.address} has {pending_nonce - next_nonce} transactions pending that the "
-                "record does not know: wait until they are mined, then run `unfreeze` again"
-            )
-        before = {"nextNonce": sequence.next_nonce, "frozen": sequence.frozen}
-        sequence.next_nonce, sequence.frozen = next_nonce, ""
-        sequence.save(update_fields=["next_nonce", "frozen"])
-        Wallet.objects.filter(pk=wallet.pk, state="frozen").update(
-            state="active", state_reason=reason[:200]
-        )
-        alerts.alert_resolve(key=f"frozen:{wallet.chain_id}:{wallet.address}")
-        audit.record(
-            verb="wallet.unfreeze",
-            target=wallet.address,
-            actor=by,
-            via=via,
-            before=before,
-            after={"nextNonce": next_nonce, "reason": reason},
-        )
-        transaction.on_commit(lambda: push.wallet_changed(wallet.pk), robust=True)

@@ -72,7 +72,8 @@ class Signer:
         except psycopg.Error:
             return {"ok": False, "kind": "retryable", "code": "database", "detail": "no database"}
         except Exception as error:
-            # The type alone: a library's text may hold what it was given.
+            # A bug, for this one request: ending here would stop cancels and pauses too. The type
+            # alone is told: a library's text may hold what it was given.
             logger.error("signer failed", extra={"error_kind": type(error).__name__})
             detail = f"internal error in the signer ({type(error).__name__})"
             return {"ok": False, "kind": "halt", "code": "internal", "detail": detail}

@@ -149,7 +149,7 @@ class SignerClient:
             send_message(connection, request)
             answer = receive_message(connection)
         except BaseException:
-            connection.close()
+            connection.close()  # whatever ended it, the rest must not be read as the next answer
             raise
         with self._lock:
             self._idle.append(connection)

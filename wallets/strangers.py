@@ -5,14 +5,13 @@ An engine looks at each block; whoever is about to give an account money looks f
 
 from collections.abc import Mapping, Set
 
-from django.db import transaction
 from django.db.models import Exists, OuterRef
 
-from arbsite.base import alerts
 from contracts.kernel.jsonrpc import Json, RpcError, hex_int
 from contracts.models import Chain
 from contracts.rpc import HttpRpc
-from wallets import push, selectors
+from wallets import selectors
+from wallets.freezing import account_freeze
 from wallets.models import NonceSequence, Wallet
 
 
@@ -65,26 +64,6 @@ def strangers_freeze(*, chain: Chain, mined: Mapping[str, int], landing: Set[int
             if account_freeze(chain_key=chain.key, address=sequence.address, why=why):
                 frozen.append(sequence.address)
     return frozen
-
-
-def account_freeze(*, chain_key: str, address: str, why: str) -> bool:
-    """Let an account send nothing until a human looked. False where it was frozen already."""
-    with transaction.atomic():
-        frozen = NonceSequence.objects.filter(chain_id=chain_key, address=address, frozen="")
-        if not frozen.update(frozen=why[:200]):
-            return False
-        rows = Wallet.objects.filter(chain_id=chain_key, address=address)
-        rows.filter(state="active").update(state="frozen", state_reason=why[:200])
-        alerts.alert_raise(
-            key=f"frozen:{chain_key}:{address}",
-            severity="critical",
-            title=f"{address} is frozen",
-            detail=f"{why}. Either someone else uses its key, or the record is not of this chain.",
-            fix=f"Find out which; then `unfreeze --chain {chain_key} --wallet {address} REASON`.",
-        )
-        for pk in rows.values_list("pk", flat=True):
-            transaction.on_commit(lambda pk=pk: push.wallet_changed(pk), robust=True)  # type: ignore[misc]
-    return True
 
 
 def _mined(rpc: HttpRpc, *, addresses: list[str]) -> dict[str, int]:

@@ -9,6 +9,7 @@ from django.http import Http404, HttpRequest, HttpResponse
 from django.shortcuts import render as draw
 from django.utils.safestring import SafeString, mark_safe
 
+from arbsite.base.fields import BIGINT_MAX
 from arbsite.base.models import AuditEvent
 from contracts.models import Chain, Deployment, Dex, Token
 from wallets import exposure, gas_selectors, listing, monitoring, render, selectors, services
@@ -19,7 +20,6 @@ ROLES: Final = (("executor", "Executor"), ("gas_reserve", "Gas reserve"), ("mast
 STATES: Final = ("active", "frozen", "exposed", "retired")
 TRANSACTIONS_SHOWN: Final = 20
 EVENTS_SHOWN: Final = 40
-BIGINT: Final = 2**63
 
 
 def wallets_page(request: HttpRequest, *, chain: str) -> HttpResponse:
@@ -117,7 +117,7 @@ def _kind(chain: Chain) -> str:
 
 def wallet_page(request: HttpRequest, pk: int, *, chain: str) -> HttpResponse:
     """One wallet: overview, assignments, funding, activity, receiving, and the way out."""
-    row = listing.wallets().filter(pk=pk).first() if pk < BIGINT else None
+    row = listing.wallets().filter(pk=pk).first() if pk <= BIGINT_MAX else None
     if row is None:
         raise Http404("There is no such wallet.")
     cost = listing.costs_of([row])[row.chain_id]

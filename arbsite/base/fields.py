@@ -11,6 +11,7 @@ from arbsite.base.errors import shown
 from arbsite.base.units import UINT256_MAX
 
 ZERO_ADDRESS = "0x" + "0" * 40
+BIGINT_MAX = 2**63 - 1  # the largest id that a row can have: more is no question to the record
 
 
 def checksummed(value: str) -> str:

@@ -25,7 +25,7 @@ def write_atomic(path: Path, data: bytes | str, *, mode: int = 0o600) -> None:
             file.flush()
             os.fsync(file.fileno())
         temp.replace(path)
-    except BaseException:
+    except BaseException:  # Ctrl-C too leaves no half of a file
         temp.unlink(missing_ok=True)
         raise
     sync_folder(path.parent)

@@ -71,7 +71,7 @@ def namespaces_allowed() -> bool:
         try:
             nobody = pwd.getpwnam(_NOBODY)
             _enter_namespace(uid=nobody.pw_uid, gid=nobody.pw_gid)
-        except BaseException:
+        except BaseException:  # a copy of this process: nothing may go on in it, whatever came
             os._exit(1)
         os._exit(0)
     return os.waitpid(child, 0)[1] == 0

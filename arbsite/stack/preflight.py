@@ -1,6 +1,5 @@
 """What can be known to fail before anything is started, each as one clear line."""
 
-import contextlib
 import errno
 import os
 import socket
@@ -52,16 +51,6 @@ def check_folder(data_dir: Path) -> None:
             f"the data folder {data_dir} belongs to another user: set ARB_DATA_DIR, or use its "
             f"owner"
         )
-
-
-def local_port(preferred: int) -> int:
-    """``preferred`` on loopback, or a free one where something else listens there."""
-    for port in (preferred, 0):
-        with contextlib.suppress(OSError), socket.socket() as probe:
-            probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-            probe.bind(("127.0.0.1", port))
-            return int(probe.getsockname()[1])
-    raise PortBusy("no port is free on 127.0.0.1 for the local chain")
 
 
 def check_port(host: str, port: int) -> None:

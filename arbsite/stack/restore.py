@@ -204,7 +204,7 @@ def _files_aside(data_dir: Path, aside: Path, names: list[str]) -> Iterator[None
             (data_dir / name).rename(target)
             moved.append(name)
         yield
-    except BaseException:
+    except BaseException:  # Ctrl-C too leaves all as it was
         for name in moved:
             back = data_dir / name
             if back.is_dir():
@@ -223,7 +223,7 @@ def _schema_aside(name: str) -> Iterator[None]:
         _execute("CREATE SCHEMA public")
     try:
         yield
-    except BaseException as error:
+    except BaseException as error:  # Ctrl-C too leaves all as it was
         connection.close()
         _execute("DROP SCHEMA public CASCADE")
         if name:

@@ -7,7 +7,7 @@ import socket
 import subprocess
 import tempfile
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import IO, Final
 
@@ -17,6 +17,7 @@ from contracts.rpc import HttpRpc, RpcUnavailable
 
 BINARY: Final = NODE_MODULES / "@foundry-rs/anvil-linux-amd64/bin/anvil"
 HOST: Final = "127.0.0.1"
+DEFAULT_PORT: Final = 8545
 START_S: Final = 20.0
 STOP_S: Final = 3.0
 STATE_INTERVAL_S: Final = 2
@@ -24,6 +25,7 @@ STATES_KEPT: Final = 256  # about 1 MB of memory each
 BLOCKS_KEPT: Final = 600  # their transactions and receipts; each adds 30 kB to the kept state
 BLOCK_GAS_LIMIT: Final = 140_000_000
 _PR_SET_PDEATHSIG: Final = 1
+_FREE_PORTS: Final = 3  # one that was free may be taken before the node has it
 
 
 class AnvilMissing(Rejected):
@@ -59,6 +61,22 @@ def free_port() -> int:
     with socket.socket() as probe:
         probe.bind((HOST, 0))
         return int(probe.getsockname()[1])
+
+
+def ports_to_try(given: int | None, *, known: int | None = None) -> Iterator[int]:
+    """The ports that a node may take, in order: the next where one turns out to be busy.
+
+    ``given``: by the operator, then no other will do; 0 for any. ``known``: where others look for
+    it already, which binds where the operator said nothing. Else `DEFAULT_PORT`, or any.
+    """
+    wanted = known if given is None else given
+    if wanted:
+        yield wanted
+        return
+    if given is None:
+        yield DEFAULT_PORT
+    for _ in range(_FREE_PORTS):
+        yield free_port()
 
 
 def check_port(port: int) -> None:
@@ -106,7 +124,7 @@ class Anvil:
         self.rpc = HttpRpc([self.http_url], timeout_s=30.0)
         try:
             self._await_answer(chain_id)
-        except BaseException:
+        except BaseException:  # Ctrl-C too leaves no node behind
             self.stop()
             raise
 
@@ -148,19 +166,25 @@ class Anvil:
 
     def _await_answer(self, chain_id: int) -> None:
         deadline = time.monotonic() + START_S
-        while True:
+        while (found := self._answer()) is None:
             if not self.alive():
+                check_port(self.port)  # somebody was quicker
                 raise AnvilFailed(self.said())
-            try:
-                found = int(str(self.rpc.call("eth_chainId", timeout_s=1.0)), 16)
-            except RpcUnavailable:
-                if time.monotonic() > deadline:
-                    raise AnvilFailed(f"no answer within {START_S:.0f} s") from None
-                time.sleep(0.01)
-                continue
-            if found != chain_id:
-                raise AnvilFailed(f"chain id {found} answers on port {self.port}, not {chain_id}")
-            return
+            if time.monotonic() > deadline:
+                raise AnvilFailed(f"no answer within {START_S:.0f} s")
+            time.sleep(0.01)
+        if found != chain_id:
+            raise AnvilFailed(f"chain id {found} answers on port {self.port}, not {chain_id}")
+
+    def _answer(self) -> int | None:
+        """The chain id, or None while there is none. Asked only once the port is our own node's:
+        another one that took it meanwhile would answer as well."""
+        if not _listens(self.pid, self.port):
+            return None
+        try:
+            return int(str(self.rpc.call("eth_chainId", timeout_s=1.0)), 16)
+        except RpcUnavailable:
+            return None
 
 
 def _command(*, port: int, chain_id: int, state: Path | None, states_kept: int) -> list[str]:
@@ -182,6 +206,18 @@ def _command(*, port: int, chain_id: int, state: Path | None, states_kept: int) 
     if state is not None:
         command += ["--state", str(state), "--state-interval", str(STATE_INTERVAL_S)]
     return command
+
+
+def _listens(pid: int, port: int) -> bool:
+    """Whether that process listens on the port, as the kernel's tables say."""
+    rows = [row.split() for row in Path("/proc/net/tcp").read_text().splitlines()[1:]]
+    listening = {
+        f"socket:[{row[9]}]" for row in rows if row[1].endswith(f":{port:04X}") and row[3] == "0A"
+    }
+    try:
+        return any(os.readlink(fd) in listening for fd in Path(f"/proc/{pid}/fd").iterdir())
+    except OSError:  # it ended, or closed one of them just now
+        return False
 
 
 def _die_with(parent: int) -> Callable[[], None]:

@@ -12,7 +12,7 @@ from execution.models import Execution, FastMode
 from prices.models import Monitor
 from tests.execution.conftest import open_floor  # noqa: F401  a fixture
 from tests.execution.floor import COIN_WEI, await_
-from wallets import services, strangers
+from wallets.freezing import account_freeze, wallet_unfreeze
 from wallets.models import Assignment, Attempt, Transaction
 
 pytestmark = pytest.mark.e2e
@@ -135,10 +135,10 @@ def drained(place):
 @contextmanager
 def frozen(place):
     address = place.executor.address
-    assert strangers.account_freeze(chain_key="local", address=address, why="a test")
+    assert account_freeze(chain_key="local", address=address, why="a test")
     yield
     nonce = int(place.rpc.call("eth_getTransactionCount", [address, "latest"]), 16)
-    services.wallet_unfreeze(wallet=place.executor, chain_nonce=nonce, reason="the test is over")
+    wallet_unfreeze(wallet=place.executor, chain_nonce=nonce, reason="the test is over")
 
 
 @contextmanager

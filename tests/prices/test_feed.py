@@ -434,6 +434,15 @@ async def test_garbage_ends_the_connection_and_not_the_feed(garbage, node):
         assert follower.book.reserve0[0] == follower.book.head.number
 
 
+async def test_a_bug_in_following_one_endpoint_ends_the_feed_instead_of_stilling_it(node):
+    follower = Follower(node.rpc, [node.ws_url])
+    follower.feed.silence_s = "of no length"  # what compares it with a time meets a TypeError
+
+    async with asyncio.timeout(15):
+        with pytest.raises(TypeError):
+            await follower.run()
+
+
 async def test_a_long_pause_is_no_reorganisation_and_a_deep_reorganisation_is(node):
     async with proxy(node.ws_url) as wire, following(
         node.rpc, [wire.url], depth=4

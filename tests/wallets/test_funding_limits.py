@@ -20,6 +20,7 @@ from tests.wallets.funds import (
 )
 from tests.wallets.test_sender import in_threads
 from wallets import funding, monitoring, reserve_book, services
+from wallets.freezing import wallet_unfreeze
 from wallets.funding import FundingKeyReused, FundingRefused, Reason
 from wallets.models import (
     Attempt,
@@ -148,7 +149,7 @@ def test_an_executor_whose_key_another_uses_is_frozen_and_given_nothing(bench, o
     assert not Funding.objects.exists()
     assert Wallet.objects.get(pk=bench.executor.pk).state == "frozen"
     assert Alert.objects.filter(key=f"frozen:local:{bench.executor.address}").exists()
-    services.wallet_unfreeze(wallet=bench.executor, chain_nonce=1, reason="it was me")
+    wallet_unfreeze(wallet=bench.executor, chain_nonce=1, reason="it was me")
     assert reason_for(funding.funding_run(office), bench.executor) is None
 
 

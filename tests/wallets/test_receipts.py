@@ -8,6 +8,7 @@ from django.utils import timezone
 from arbsite.base.models import Alert
 from tests.wallets.conftest import FEES
 from wallets import kill, receipts, services, settled
+from wallets.freezing import wallet_unfreeze
 from wallets.kernel.lifecycle import Status
 from wallets.models import Assignment, Attempt, NonceSequence, StatusChange, Wallet
 
@@ -176,7 +177,7 @@ def test_a_chain_nonce_ahead_of_ours_freezes_the_account_until_a_human_looked(be
     assert Alert.objects.get().severity == "critical"
     with pytest.raises(Exception, match="frozen"):
         bench.sender.send(bench.plan().pk, fees=FEES)
-    services.wallet_unfreeze(wallet=bench.executor, chain_nonce=5, reason="it was me")
+    wallet_unfreeze(wallet=bench.executor, chain_nonce=5, reason="it was me")
     assert bench.sender.send(bench.plan().pk, fees=FEES).nonce == 5
 
 

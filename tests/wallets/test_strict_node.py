@@ -19,7 +19,8 @@ from tests.wallets.strict_node import (
     strict_node,
 )
 from tests.wallets.test_receipts import _executable, age
-from wallets import handover, ledger, services
+from wallets import handover, ledger
+from wallets.freezing import wallet_unfreeze
 from wallets.kernel.lifecycle import Status
 from wallets.kernel.send_errors import Verdict, classify
 from wallets.models import Attempt, NonceSequence, Transaction, Wallet
@@ -275,7 +276,7 @@ def test_a_restored_backup_sends_nothing_until_a_human_looked(strict):
         strict.sender.send(planned.pk, fees=FEES)
     assert len(strict.node.sent) == 1
     assert settled(strict).frozen == [strict.executor.address]
-    services.wallet_unfreeze(wallet=strict.executor, chain_nonce=2, reason="restored a backup")
+    wallet_unfreeze(wallet=strict.executor, chain_nonce=2, reason="restored a backup")
     assert strict.sender.send(planned.pk, fees=FEES).nonce == 2
 
 
@@ -298,7 +299,7 @@ def test_a_frozen_account_hands_nothing_over_again(strict):
     assert len(strict.node.sent) == 1
     with pytest.raises(ledger.AccountFrozen):
         strict.sender.resend(outcome.attempt_id)
-    services.wallet_unfreeze(wallet=strict.executor, chain_nonce=0, reason="it was nobody")
+    wallet_unfreeze(wallet=strict.executor, chain_nonce=0, reason="it was nobody")
     settled(strict)
     settled(strict, 3)
     assert strict.fresh(planned).status == "confirmed"

@@ -4,7 +4,7 @@ import re
 import sys
 import time
 from pathlib import Path
-from typing import Any, Final
+from typing import Any
 
 from django.conf import settings
 from django.core.management.base import BaseCommand, CommandError, CommandParser
@@ -17,8 +17,6 @@ from arbsite.stack.processes import Plan, table
 from arbsite.stack.session import Session, run
 from contracts.models import Chain, Dex, Pair, Pool
 from execution.models import FastMode
-
-_LOCAL_PORT: Final = 8545
 
 
 class Command(BaseCommand):
@@ -81,9 +79,7 @@ class Command(BaseCommand):
                 raise CommandError(f"--chain {key}: not a chain key such as local or bsc")
         defaults = [bootstrap.LOCAL] if localchain else []
         words = ["--seed", str(arb.local_seed), "--block-time", arb.local_block_time_s]
-        if localchain:
-            words += ["--port", str(preflight.local_port(_LOCAL_PORT))]
-            words += ["--rival", rival] if rival else []
+        words += ["--rival", rival] if rival else []
         return Plan(
             root=Path(settings.BASE_DIR),
             data_dir=arb.data_dir,

@@ -6,19 +6,19 @@ import re
 import signal
 from pathlib import Path
 from typing import Any, Final
+from urllib.parse import urlsplit
 
 from django.core.management.base import BaseCommand, CommandError, CommandParser
 
 from arbsite.base.errors import ArbError
 from arbsite.base.files import write_atomic
-from contracts.localchain.anvil import free_port
+from contracts.localchain.anvil import DEFAULT_PORT, PortBusy, ports_to_try
 from contracts.localchain.driver import Driver
 from contracts.localchain.market_file import market_file
 from contracts.localchain.node import DEFAULT_SEED, Node
 from contracts.localchain.rival import Race
 from contracts.localchain.runner import run, told_to_stop
 
-DEFAULT_PORT: Final = 8545
 DEFAULT_CHAIN_ID: Final = 31337
 KEY: Final = re.compile(r"[a-z][a-z0-9_]{0,31}")
 
@@ -48,7 +48,12 @@ class Command(BaseCommand):
             help="the rival acts MS after each block, and is first with PERCENT of what it finds "
             "(default: it waits 1 to 4 blocks)",
         )
-        parser.add_argument("--port", type=int, default=DEFAULT_PORT, help="0 takes a free one")
+        parser.add_argument(
+            "--port",
+            type=int,
+            help="this one and no other; 0 takes a free one (default: the one in the file of "
+            f"--write-market, else {DEFAULT_PORT}, else a free one)",
+        )
         parser.add_argument("--key", default="local", help="the chain's key in the market file")
         parser.add_argument("--chain-id", type=int, default=DEFAULT_CHAIN_ID)
         parser.add_argument(
@@ -62,12 +67,7 @@ class Command(BaseCommand):
         stop = told_to_stop(signal.SIGTERM, signal.SIGINT)
         folder = Path(options["state_dir"]) if options["state_dir"] else None
         try:
-            with Node(
-                port=options["port"] or free_port(),
-                chain_id=options["chain_id"],
-                seed=options["seed"],
-                folder=folder,
-            ) as node:
+            with _node(options, folder=folder) as node:
                 people = not options["no_traders"]
                 driver = Driver(
                     node.market, chain=node.chain, noise=people, rival=people, race=race
@@ -108,12 +108,37 @@ def _check(options: dict[str, Any]) -> None:
         raise CommandError("--seed must be a whole number, 0 or more")
     if not 0.05 <= options["block_time"] <= 600:
         raise CommandError("--block-time must be from 0.05 to 600 seconds")
-    if not 0 <= options["port"] <= 65_535:
+    if not 0 <= (options["port"] or 0) <= 65_535:
         raise CommandError("--port must be from 0 to 65535 (0 takes a free one)")
     if not KEY.fullmatch(options["key"]):
         raise CommandError("--key must be lower-case letters, digits and _, such as local")
     if not 1 <= options["chain_id"] < 2**53:
         raise CommandError("--chain-id must be from 1 to 2^53 - 1")
+
+
+def _node(options: dict[str, Any], *, folder: Path | None) -> Node:
+    """The node on the first port that is free of those that may be. Raises: what `Node` raises."""
+    busy: PortBusy | None = None
+    for port in ports_to_try(options["port"], known=_known_port(options["write_market"])):
+        try:
+            return Node(
+                port=port, chain_id=options["chain_id"], seed=options["seed"], folder=folder
+            )
+        except PortBusy as error:
+            busy = error
+    assert busy is not None  # noqa: S101  there is one port at least
+    raise busy
+
+
+def _known_port(market: str | None) -> int | None:
+    """The port in the market file of an earlier run: whoever imported it looks there."""
+    if market is None:
+        return None
+    try:
+        chain = json.loads(Path(market).read_text())["chain"]
+        return urlsplit(str(chain["rpcHttp"][0])).port
+    except (OSError, ValueError, LookupError, TypeError):
+        return None  # none, or something else: it is written anew
 
 
 def _race(options: dict[str, Any]) -> Race | None:

@@ -9,11 +9,12 @@ import subprocess
 import sys
 import threading
 import time
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
 
-from contracts.localchain.anvil import Anvil, PortBusy, free_port
+from contracts.localchain.anvil import DEFAULT_PORT, Anvil, AnvilFailed, PortBusy, free_port
 from contracts.localchain.driver import Driver
 from contracts.localchain.node import FolderBusy, Node, OtherMarket
 
@@ -124,6 +125,57 @@ def test_a_busy_port_is_named():
         port = taken.getsockname()[1]
         with pytest.raises(PortBusy, match=f"port {port} .* is busy: .* --port"):
             Anvil(port=port, chain_id=CHAIN_ID)
+
+
+def test_of_nodes_that_want_one_port_at_one_moment_one_has_it_and_the_others_say_so():
+    port, told, over = free_port(), queue.Queue(), threading.Event()
+    together = threading.Barrier(6)
+
+    def start():  # a node lives as long as the thread that started it
+        together.wait()
+        try:
+            with Anvil(port=port, chain_id=CHAIN_ID) as node:
+                told.put(node.pid)
+                over.wait()
+        except (PortBusy, AnvilFailed) as error:
+            told.put(error)
+
+    threads = [threading.Thread(target=start) for _ in range(6)]
+    for thread in threads:
+        thread.start()
+    try:
+        said = [told.get(timeout=30) for _ in threads]
+        [pid] = [each for each in said if not isinstance(each, Exception)]
+        refusals = [each for each in said if isinstance(each, PortBusy)]
+        assert len(refusals) == len(threads) - 1
+        assert running(pid)
+    finally:
+        over.set()
+        for thread in threads:
+            thread.join(30)
+
+
+def test_where_nobody_named_a_port_a_busy_one_is_passed_over_and_the_next_start_keeps_it(tmp_path):
+    options = ["--write-market", str(tmp_path / "market.json"), "--state-dir", str(tmp_path / "s")]
+
+    def url_of(command):
+        said = command.line("localchain ready")
+        command.process.send_signal(signal.SIGTERM)
+        assert command.process.wait(timeout=15) == 0
+        return next(word for word in said.split() if word.startswith("http="))
+
+    with socket.socket() as taken:
+        taken.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        with suppress(OSError):  # something else has it: it is as busy
+            taken.bind(("127.0.0.1", DEFAULT_PORT))
+            taken.listen()
+        with Command(*options) as command:
+            first = url_of(command)
+    with Command(*options) as command:
+        again = url_of(command)
+
+    assert first == again
+    assert not first.endswith(f":{DEFAULT_PORT}")
 
 
 def test_the_node_dies_with_the_process_that_started_it():

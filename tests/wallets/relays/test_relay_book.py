@@ -150,6 +150,23 @@ def test_the_sender_is_made_anew_when_its_relays_are(registered, settings):
     adapters._senders.pop((chain.key, str(adapters.signer_socket()))).close()
 
 
+def test_an_engine_hears_of_a_probe_where_another_set_of_relays_may_be_used(registered, settings):
+    chain, _ = registered
+    give_credential(settings, one="token")
+
+    def revision():
+        chain.refresh_from_db()
+        return chain.registry_revision
+
+    first = revision()
+    probed()
+    tried = revision()
+    probed()
+
+    assert tried == first + 1
+    assert revision() == tried
+
+
 def test_statistics_take_one_query_and_none_has_no_rows(registered, django_assert_num_queries):
     with django_assert_num_queries(1):
         assert relay_book.relay_statistics(chain_key="local") == []

@@ -47,6 +47,6 @@ class Command(BaseCommand):
                 self.stdout.write(
                     f"{row['name']} ({row['kind']}, {row['url']}): {row['state']}: {row['detail']}"
                 )
-            self.stdout.write("A running engine takes a newly tried relay at its next start.")
+            self.stdout.write("A running engine goes by it within a second.")
         if shown and not any(row["state"] == "verified" for row in shown):
             raise CommandError(f"no relay of {chain.key} may be used")

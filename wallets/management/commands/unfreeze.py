@@ -6,7 +6,8 @@ from django.core.management.base import BaseCommand, CommandParser
 
 from contracts import adapters as contracts_adapters
 from contracts.kernel.jsonrpc import hex_int
-from wallets import reserve_book, selectors, services
+from wallets import reserve_book, selectors
+from wallets.freezing import wallet_unfreeze
 from wallets.management.commands._keys import plain_errors
 
 
@@ -34,7 +35,7 @@ class Command(BaseCommand):
                 hex_int(rpc.call("eth_getTransactionCount", [wallet.address, tag]))
                 for tag in ("latest", "pending")
             )
-            services.wallet_unfreeze(
+            wallet_unfreeze(
                 wallet=wallet,
                 chain_nonce=found,
                 pending_nonce=pending,
