@@ -9,6 +9,8 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from datetime import timedelta
 from functools import partial
+from heapq import merge
+from itertools import chain as chained
 from itertools import islice
 from typing import Final
 
@@ -25,7 +27,6 @@ from execution.ticks import Ticks
 from execution.wanted import Acted, Wanted, wanted_from
 from prices.chain_state import MarketRead
 from prices.kernel.opportunity import Evaluation
-from prices.kernel.scan import best_first
 from prices.kernel.waterfall import Verdict
 from prices.models import Opportunity
 from prices.session import PriceSession
@@ -111,15 +112,18 @@ class Acting:
         state_ns = time.perf_counter_ns()
         timeline.span(Stage.EVENT_TO_STATE, started_ns=received_ns, ended_ns=state_ns)
         found = huntable(session.watcher, touched)
+        best = next(found, None)
         timeline.span(Stage.SEARCH, started_ns=state_ns, ended_ns=time.perf_counter_ns())
         self._ticks.note(timeline)
-        if not found or session.idle_reason:
+        if best is None or session.idle_reason:
             return None
         if self._busy or self._person_waits:
             self._missed = True
             return None
         self._busy = True
-        task = asyncio.get_running_loop().create_task(self._act(session, found, timeline))
+        task = asyncio.get_running_loop().create_task(
+            self._act(session, chained([best], found), timeline)
+        )
         self._tasks.add(task)
         task.add_done_callback(self._done)
         return task
@@ -151,14 +155,14 @@ class Acting:
         self._catch_up()
 
     async def _act(
-        self, session: PriceSession, found: list[Evaluation], timeline: Timeline
+        self, session: PriceSession, found: Iterator[Evaluation], timeline: Timeline
     ) -> None:
         """Try the block's opportunities from the best on, until one is taken or all refused.
 
         What stops all of them ends it: a lesser one must not find free what the best found taken.
         """
         try:
-            for at, evaluation in enumerate(found):
+            for evaluation in found:
                 wanted = self._wanted(session, evaluation, timeline)
                 if wanted is None:
                     return
@@ -168,7 +172,7 @@ class Acting:
                     self._settle()
                     return
                 if acted.stops_all:
-                    for other in found[at + 1 :]:
+                    for other in found:
                         self._note(session, other, acted, again=True)
                     return
         except RECORD_AWAY as error:
@@ -354,18 +358,26 @@ class Acting:
         return self.desk
 
 
-def huntable(watcher: Watcher, touched: frozenset[int]) -> list[Evaluation]:
+def huntable(watcher: Watcher, touched: frozenset[int]) -> Iterator[Evaluation]:
     """What can be executed at the head, best first, whether or not its scan was made yet.
 
     ``touched``: the pools that the head moved; without them what it brought is not among it.
+    Each is decided when it is asked for: the first is what is waited for.
     """
-    return best_first([*watcher.hot(touched), *_left_over(watcher, touched)])
+    return merge(watcher.hot(touched), _left_over(watcher, touched), key=_rank)
+
+
+def _rank(evaluation: Evaluation) -> int:
+    return -(evaluation.net_wei or 0)
 
 
 def _left_over(watcher: Watcher, touched: frozenset[int]) -> Iterator[Evaluation]:
     """Executable opportunities that the last block left as they were, decided at the head."""
-    for each in watcher.scanner.lives.current().values():
-        if each.verdict is not Verdict.EXECUTABLE or any(h.pool in touched for h in each.hops):
+    head = watcher.head
+    for each in sorted(watcher.scanner.lives.executables(), key=_rank):
+        if watcher.head is not head:
+            return
+        if any(hop.pool in touched for hop in each.hops):
             continue
         evaluation = watcher.again(each.path)
         if evaluation is not None and evaluation.verdict is Verdict.EXECUTABLE:

@@ -4,7 +4,7 @@ The feed (stream) and the poller (HTTP) drive the same object, so both decide al
 Single-threaded; reads no database and no chain.
 """
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Final, NamedTuple
 
@@ -164,10 +164,13 @@ class Watcher:
         if gas != self.costs.gas:
             self.configure(costs=replace(self.costs, gas=gas), policy=self.policy)
 
-    def hot(self, touched: Collection[int]) -> list[Evaluation]:
-        """What can be executed because of the last block, best first."""
+    def hot(self, touched: Collection[int]) -> Iterator[Evaluation]:
+        """What can be executed because of the last block, best first, each decided when asked for.
+
+        It ends where the book moves on.
+        """
         if self.head is None:
-            return []
+            return iter(())
         return self.scanner.hot(market=self.market(), touched=touched)
 
     def scan(self, touched: Collection[int]) -> ScanResult | None:

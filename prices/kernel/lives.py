@@ -51,6 +51,7 @@ class LifeTracker:
 
     def __init__(self) -> None:
         self._lives: dict[str, _Life] = {}
+        self._executable: set[str] = set()
         self._serial = 0
 
     def __len__(self) -> int:
@@ -61,8 +62,11 @@ class LifeTracker:
 
     def executable(self, identity: str) -> bool:
         """Whether a living cycle could be executed when it was decided last."""
-        life = self._lives.get(identity)
-        return life is not None and life.current.verdict is Verdict.EXECUTABLE
+        return identity in self._executable
+
+    def executables(self) -> list[Evaluation]:
+        """The latest evaluation of every cycle that could be executed then."""
+        return [self._lives[identity].current for identity in self._executable]
 
     def current(self) -> Mapping[str, Evaluation]:
         """The latest evaluation of every living cycle, by identity."""
@@ -110,9 +114,11 @@ class LifeTracker:
             self._serial += 1
             life = _Life(self._serial, born=block, recorded=block, current=evaluation)
             self._lives[evaluation.identity] = life
+            self._hold(evaluation)
             return self._record(LifeEvent.BIRTH, block, life)
         before = life.current
         life.current = evaluation
+        self._hold(evaluation)
         same = (before.verdict, before.reason) == (evaluation.verdict, evaluation.reason)
         if same and not life.rewrite:
             return None
@@ -121,7 +127,14 @@ class LifeTracker:
         return self._record(LifeEvent.CHANGE, block, life)
 
     def _end(self, identity: str, block: BlockRef, *, orphaned: bool = False) -> LifeRecord:
+        self._executable.discard(identity)
         return self._record(LifeEvent.END, block, self._lives.pop(identity), orphaned=orphaned)
+
+    def _hold(self, evaluation: Evaluation) -> None:
+        if evaluation.verdict is Verdict.EXECUTABLE:
+            self._executable.add(evaluation.identity)
+        else:
+            self._executable.discard(evaluation.identity)
 
     @staticmethod
     def _record(

@@ -1,8 +1,8 @@
 """One block's work: find cycles, decide exactly what may have changed, keep lives."""
 
-from collections.abc import Collection, Container, Iterable
+from collections.abc import Collection, Container, Iterable, Iterator
 from dataclasses import dataclass, replace
-from heapq import heappush, heappushpop
+from heapq import heappop, heappush
 from typing import Final
 
 from prices.kernel.book import BlockRef, PoolBook
@@ -14,7 +14,6 @@ from prices.kernel.waterfall import Verdict
 
 # A page shows hundreds; where more cycles show a spread, those that lose least are kept.
 MOST_LIVES: Final = 10_000
-TOP: Final = 128
 _PAYS: Final = 1.0 - 1e-12
 
 
@@ -70,33 +69,40 @@ class Scanner:
         self._hot: tuple[int, Market] | None = None
         self._decided: dict[int, Evaluation | None] = {}
 
-    def hot(self, *, market: Market, touched: Collection[int]) -> list[Evaluation]:
+    def hot(self, *, market: Market, touched: Collection[int]) -> Iterator[Evaluation]:
         """Executable opportunities through a touched pool, the best net first.
 
-        All of them, or where there are more than `TOP` at least the `TOP` best. Keeps no lives;
-        what it decided is not decided again by the `scan` of the same state.
+        Searched at once, decided exactly only as far as needed to say which is the next best: one
+        block may open dozens, and the first is what is waited for. Ends where the book moves on.
+        Keeps no lives; what it decided is not decided again by the `scan` of the same state.
         """
-        search, policy = self.search, market.policy
-        search.price(lenders=market.lenders, costs=market.costs, policy=policy)
+        search = self.search
+        search.price(lenders=market.lenders, costs=market.costs, policy=market.policy)
         self._hot = (self.book.version, market)
         self._decided = {}
-        executable: list[Evaluation] = []
-        nets: list[int] = []  # a heap of the `TOP` best
-        for most_wei, path in search.paying(touched).paths:
-            if len(nets) == TOP and most_wei <= nets[0]:
-                break  # what is left nets less, at best
+        return self._next_best(search.paying(touched).paths, market)
+
+    def _next_best(
+        self, ranked: Iterable[tuple[float, tuple[int, ...]]], market: Market
+    ) -> Iterator[Evaluation]:
+        """``ranked``: paths with the most each can net in wei, falling."""
+        version = self.book.version
+        decided: list[tuple[int, int, Evaluation]] = []  # a heap, the best net first
+        for at, (most_wei, path) in enumerate(ranked):
+            while decided and -decided[0][0] >= most_wei:  # what is left nets no more
+                yield heappop(decided)[2]
+                if self.book.version != version:
+                    return
             cycle = self.cycles.number(path)
             evaluation = self._decided[cycle] = self._evaluate(cycle, market)
             if (
-                evaluation is None
-                or evaluation.verdict is not Verdict.EXECUTABLE
-                or evaluation.spread_bps < policy.min_spread_bps
+                evaluation is not None
+                and evaluation.verdict is Verdict.EXECUTABLE
+                and evaluation.spread_bps >= market.policy.min_spread_bps
             ):
-                continue
-            executable.append(evaluation)
-            net = evaluation.net_wei or 0
-            heappush(nets, net) if len(nets) < TOP else heappushpop(nets, net)
-        return best_first(executable)
+                heappush(decided, (-(evaluation.net_wei or 0), at, evaluation))
+        while decided and self.book.version == version:
+            yield heappop(decided)[2]
 
     def scan(self, *, market: Market, touched: Collection[int]) -> ScanResult | None:
         """Bring every life to the book's head.

@@ -91,10 +91,10 @@ def _p5(pools: int) -> dict[str, Entry]:
         stamps.append(time.perf_counter_ns())
         touched = watcher.advance(Advance(head.parent_hash, (FeedBlock(head, events),), 0))
         stamps.append(time.perf_counter_ns())
-        found = watcher.hot(touched)
+        best = next(watcher.hot(touched), None)
         stamps.append(time.perf_counter_ns())
-        if found:
-            _sign(_calldata(watcher, found[0]), number, key)
+        if best:
+            _sign(_calldata(watcher, best), number, key)
             stamps.append(time.perf_counter_ns())
             took = [(b - a) / 1_000 for a, b in itertools.pairwise(stamps)]
             for name, each in zip(times, (*took, sum(took)), strict=True):
@@ -232,8 +232,8 @@ async def _our_path(
             simulator.note_block(
                 number=head.number, block_hash=head.hash, timestamp_s=head.timestamp_s
             )
-            if found := watcher.hot(touched):
-                data = _calldata(watcher, found[0])
+            if best := next(watcher.hot(touched), None):
+                data = _calldata(watcher, best)
                 simulated = simulator.simulate(
                     sender=SENDER, to=RECEIVER, data=data, value_wei=Wei(0),
                     gas_price_wei=GAS_PRICE, block_hash=head.hash, gas=Gas(340_000),

@@ -355,7 +355,7 @@ def grow(book: PoolBook) -> Growth:
     start = time.perf_counter()
     terms = Terms(book)
     scanner = Scanner(book, lendable=terms.lent)
-    scanner.hot(market=terms.market(), touched=range(len(book.pools)))
+    next(scanner.hot(market=terms.market(), touched=range(len(book.pools))), None)
     load_s = time.perf_counter() - start
     scanner.scan(market=terms.market(), touched=range(len(book.pools)))
     rng = random.Random(5)  # noqa: S311 - reproducible events
@@ -375,7 +375,7 @@ def grow(book: PoolBook) -> Growth:
         touched = book.apply_block(block, [state])
         known = time.perf_counter_ns()
         market = terms.market()
-        scanner.hot(market=market, touched=touched)
+        next(scanner.hot(market=market, touched=touched), None)
         hots.append(time.perf_counter_ns() - known)
         applied.append(known - began)
         if number % (EVENTS // 10) == 0:

@@ -126,7 +126,7 @@ def test_what_would_be_executed_is_the_best_of_all_cycles_at_the_best_size(batch
         scanner = Scanner(book, lendable=made.lendable, max_hops=3)
         market = Market(lenders=made.lenders(), costs=costs, policy=policy)
 
-        chosen = scanner.hot(market=market, touched=range(POOLS))
+        chosen = list(scanner.hot(market=market, touched=range(POOLS)))
 
         best = brute_force(book, set(made.lendable), gas_price_wei=costs.gas_price_wei)
         assert bool(chosen) == (best > 0), seed

@@ -120,7 +120,7 @@ def test_deciding_only_what_changed_gives_what_deciding_all_gives(seed):
     for number in range(101, 131):
         touched = market.book.apply_block(block_ref(number), moved_pools(market.book, rng))
         held = Market(lenders=market.lenders(), costs=market.costs(), policy=policy)
-        hot = scanner.hot(market=held, touched=touched) if number % 2 else []
+        hot = list(scanner.hot(market=held, touched=touched)) if number % 2 else []
         result = scanner.scan(market=held, touched=touched)
         fresh = Scanner(market.book, lendable=market.lendable).scan(market=held, touched=[])
         living = scanner.lives.current()
@@ -134,6 +134,10 @@ def test_deciding_only_what_changed_gives_what_deciding_all_gives(seed):
         ]
         assert [e.waterfall for e in result.executable] == [e.waterfall for e in fresh.executable]
         assert {each.identity for each in hot} <= {each.identity for each in result.executable}
+        assert [each.net_wei for each in hot] == sorted((e.net_wei for e in hot), reverse=True)
+        assert {each.identity for each in scanner.lives.executables()} == {
+            identity for identity, each in living.items() if each.verdict is Verdict.EXECUTABLE
+        }
         nets = [each.net_wei for each in result.executable]
         assert nets == sorted(nets, reverse=True)
 
@@ -192,6 +196,22 @@ def rate_after_fees(evaluation):
     return rate
 
 
+def test_what_was_found_ends_where_the_book_moves_on():
+    rng = random.Random(1)  # noqa: S311 - reproducible cases
+    market = make_market(2, tokens=5, pools=30)
+    scanner = Scanner(market.book, lendable=market.lendable)
+    held = Market(
+        lenders=market.lenders(), costs=market.costs(), policy=Policy(min_profit_threshold_bps=5)
+    )
+    whole = [each.identity for each in scanner.hot(market=held, touched=range(30))]
+    found = scanner.hot(market=held, touched=range(30))
+    first = next(found)
+    market.book.apply_block(block_ref(101), moved_pools(market.book, rng))
+    assert len(whole) > 1
+    assert first.identity == whole[0]
+    assert list(found) == []
+
+
 def test_cycles_that_are_gone_leave_nothing_behind():
     rng = random.Random(8)  # noqa: S311 - reproducible cases
     market = make_market(8, tokens=8, pools=30)
@@ -200,7 +220,7 @@ def test_cycles_that_are_gone_leave_nothing_behind():
     for number in range(101, 131):
         touched = market.book.apply_block(block_ref(number), moved_pools(market.book, rng))
         held = Market(lenders=market.lenders(), costs=market.costs(), policy=policy)
-        scanner.hot(market=held, touched=touched)
+        list(scanner.hot(market=held, touched=touched))
         result = scanner.scan(market=held, touched=touched)
         assert len(scanner.cycles) == result.alive == len(scanner.lives)
 
