@@ -31,8 +31,10 @@ from execution.offer import Offer
 from execution.ports import Sending
 from execution.simulator import Simulated, StateGone
 from execution.standing import Standing, contract_of, gate_state, standing_read
+from execution.tips import affordable, tips_now
 from execution.trial import SimulatesHeads, Trial, disagreement, revert_words, simulated_facts
 from execution.wanted import WORDS, Acted, Wanted, wanted_from
+from prices.kernel.costs import NO_TIP, TipTerms
 from prices.kernel.lenders import LenderKind
 from prices.kernel.waterfall import Reason
 from prices.render import waterfall as waterfall_rows
@@ -102,6 +104,18 @@ class Desk:
         """What each kind of trade uses, as last read; None before the first reading."""
         return None if self._standing is None else self._standing.gas_expected
 
+    def tips(self, standing: Standing | None = None) -> TipTerms:
+        """What builders are offered, by the rows as last read. No query."""
+        standing = standing or self._standing
+        if standing is None:
+            return NO_TIP
+        return tips_now(
+            chain=self.chain,
+            config=standing.mode.config,
+            receiver=standing.deployment,
+            named=self.sender.tip_recipients,
+        ).terms
+
     def look(self, rpc: HttpRpc) -> None:
         """Note what each executor holds and which tip the chain asks, once a block.
 
@@ -170,10 +184,15 @@ class Desk:
             acted_on=frozenset(self._acted_on),
             pools=wanted.candidate.pools,
         )
+        balance_wei = standing.balances.get(wallet.pk)
+        tips = affordable(self.tips(standing), balance_wei=balance_wei, gas_wei=gas_wei)
+        least = gate.least_net(state.config, wanted.evaluation.borrow_amount)
+        wanted = wanted.repriced(Wei(0), tips=tips, least=least)
         if reason := gate.first_reason(state, wanted.candidate):
             return _passed_over(state, reason)
         fees = self.trial.fees(wanted, state)
-        wanted = wanted.repriced(fees.price_at(base_fee_wei=wanted.base_fee_wei))
+        price_wei = fees.price_at(base_fee_wei=wanted.base_fee_wei)
+        wanted = wanted.repriced(price_wei, tips=tips, least=least)
         if reason := gate.first_reason(state, wanted.candidate):
             return _passed_over(state, reason)
         simulation = self._beside.submit(self.trial.simulate, wanted, standing, fees)
@@ -211,6 +230,7 @@ class Desk:
                 kind="execution",
                 to=standing.deployment.address if standing.deployment else "",
                 data=encode_execute(wanted.plan),
+                value_wei=wanted.evaluation.tip_wei,
                 key=wanted.candidate.key,
                 last_block=wanted.plan.last_block,
                 private_only=standing.mode.config.use_private_mempool,
@@ -369,7 +389,7 @@ def _passed_over(state: GateState, reason: gate.Reason, *, detail: str = "") -> 
 
 
 def _facts(wanted: Wanted, standing: Standing) -> dict[str, Any]:
-    """What an execution keeps of its opportunity. No tip is sent yet, so none is recorded."""
+    """What an execution keeps of its opportunity. The tip that it paid is its receipt's to say."""
     each = wanted.evaluation
     rate = each.native_rate
     steps = [row.amount for row in each.waterfall.rows()]
@@ -391,7 +411,6 @@ def _facts(wanted: Wanted, standing: Standing) -> dict[str, Any]:
         "expected_profit": each.waterfall.expected_profit,
         "native_rate_num": rate.num if rate else None,
         "native_rate_den": rate.den if rate else None,
-        "tip_wei": 0,
         "last_block": wanted.plan.last_block,
     }
 

@@ -15,6 +15,7 @@ from execution import fast_mode, limits, selectors
 from execution.executors import turn_of
 from execution.models import Execution, FastMode
 from execution.standing import contract_of
+from execution.tips import tips_now
 from prices import render
 from prices.models import Monitor, Opportunity
 from wallets import gas_selectors
@@ -41,6 +42,7 @@ TITLES: Final[dict[str, str]] = {
     "rpc_fast": "RPC endpoint fast",
     "clock": "Clock",
     "private_relay": "Private endpoint",
+    "tip": "Tip to builders",
     "loss_limits": "Loss limits",
     "simulation_passing": "Simulations pass",
     "test_transaction": "Last test transaction",
@@ -283,6 +285,13 @@ def _relay(scene: _Scene) -> Check:
     )
 
 
+def _tip(scene: _Scene) -> Check:
+    """Where a share of the profit is offered to builders, the contract pays one that may be used.
+    Without it executions go on and offer nothing, which is not what was asked for."""
+    found = tips_now(chain=scene.chain, config=scene.mode.config, receiver=scene.receiver)
+    return Check(key="tip", ok=found.ok, detail=found.why, fix=found.fix)
+
+
 def _losses(scene: _Scene) -> Check:
     """What was lost within an hour and a day is below the limits: arming anew forgives nothing."""
     held = limits.limits_of(scene.mode.config, is_local=scene.chain.is_local)
@@ -387,6 +396,7 @@ CHECKS: Final[tuple[Callable[[_Scene], Check], ...]] = (
     _rpc_speed,
     _clock,
     _relay,
+    _tip,
     _losses,
     _simulation,
     _last_test,
