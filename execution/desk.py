@@ -24,11 +24,12 @@ from execution import selectors, services
 from execution.executors import Rota
 from execution.kernel import gate
 from execution.kernel.gate import GateReason, GateState
-from execution.kernel.latency import Stage, Timeline
+from execution.kernel.latency import Timeline
 from execution.kernel.plan import encode_execute
 from execution.models import Execution
 from execution.offer import Offer
 from execution.ports import Sending
+from execution.recorded import facts_of, spans_note
 from execution.simulator import Simulated, StateGone
 from execution.standing import Standing, contract_of, gate_state, standing_read
 from execution.tips import affordable, tips_now
@@ -37,13 +38,11 @@ from execution.wanted import WORDS, Acted, Wanted, wanted_from
 from prices.kernel.costs import NO_TIP, TipTerms
 from prices.kernel.lenders import LenderKind
 from prices.kernel.waterfall import Reason
-from prices.render import waterfall as waterfall_rows
 from wallets import selectors as wallet_selectors
 from wallets import services as wallet_services
 from wallets.kernel.lifecycle import Status
 from wallets.ledger import Killed, LeaderChanged
 from wallets.models import Transaction
-from wallets.sender import SendOutcome
 from wallets.signer_client import SignRefused
 
 logger = logging.getLogger(__name__)
@@ -220,7 +219,7 @@ class Desk:
                 chain=self.chain,
                 key=wanted.candidate.key,
                 request_pk=wanted.request_pk,
-                facts=_facts(wanted, standing),
+                facts=facts_of(wanted, standing),
             )
             if row is None:
                 return Acted(GateReason.IN_FLIGHT.value, "This opportunity was acted on already.")
@@ -287,7 +286,7 @@ class Desk:
             try:
                 outcome = self.sender.send(planned.pk, fees=fees, leader_epoch=self.epoch)
                 started_ns = recorded_ns - prepared.persist_ns
-                _spans(timeline, outcome, started_ns=started_ns, recorded_ns=recorded_ns)
+                spans_note(timeline, outcome, started_ns=started_ns, recorded_ns=recorded_ns)
             except ArbError as error:
                 acted = replace(_refusal(error, self.chain.key), execution_pk=row.pk)
                 self._end_unsent(planned, str(error))
@@ -386,42 +385,3 @@ def _passed_over(state: GateState, reason: gate.Reason, *, detail: str = "") -> 
         detail or WORDS[reason.value],
         stops_all=gate.stops_all(state, reason),
     )
-
-
-def _facts(wanted: Wanted, standing: Standing) -> dict[str, Any]:
-    """What an execution keeps of its opportunity. The tip that it paid is its receipt's to say."""
-    each = wanted.evaluation
-    rate = each.native_rate
-    steps = [row.amount for row in each.waterfall.rows()]
-    return {
-        "kind": "arbitrage",
-        "opportunity_id": wanted.opportunity_pk,
-        "automatic": wanted.request_pk is None,
-        "wallet": standing.wallet,
-        "deployment": standing.deployment,
-        "config": standing.mode.config,
-        "block_number": each.block.number,
-        "block_hash": each.block.hash,
-        "path": wanted.path,
-        "waterfall": waterfall_rows(steps, amount=each.borrow_amount),
-        "borrow_token_id": wanted.token_pk,
-        "borrow_amount": each.borrow_amount,
-        "lender_kind": each.lender.kind.value,
-        "lender_address": each.lender_address,
-        "expected_profit": each.waterfall.expected_profit,
-        "native_rate_num": rate.num if rate else None,
-        "native_rate_den": rate.den if rate else None,
-        "last_block": wanted.plan.last_block,
-    }
-
-
-def _spans(timeline: Timeline, outcome: SendOutcome, *, started_ns: int, recorded_ns: int) -> None:
-    """``persist`` is the plan's commit and that of the signed bytes, together."""
-    taken = {name: took * 1_000 for name, took in outcome.stages_us.items()}
-    ended = time.perf_counter_ns()
-    if "sign" in taken:
-        timeline.span(Stage.SIGN, started_ns=recorded_ns, ended_ns=recorded_ns + taken["sign"])
-    persisted = recorded_ns + taken.get("persist", 0)
-    timeline.span(Stage.PERSIST, started_ns=started_ns, ended_ns=persisted)
-    if "submit" in taken:
-        timeline.span(Stage.SUBMIT, started_ns=ended - taken["submit"], ended_ns=ended)
