@@ -116,6 +116,7 @@ def _settle_one(row: Execution) -> int:
         Execution.objects.filter(pk=row.pk).update(
             realized_profit=settlement.realized_profit if settlement else None,
             net_profit_wei=settlement.net_profit_wei if settlement else None,
+            tip_wei=settlement.tip_wei if settlement else 0,
             l1_fee_wei=settlement.l1_fee_wei if settlement else locked.l1_fee_wei,
         )
         transaction.on_commit(lambda: push.execution_changed(row.pk), robust=True)
@@ -146,7 +147,7 @@ def _settlement(row: Execution) -> Settlement | None:
         plan=decode_execute(bytes(sent.data)),
         receiver=row.deployment.address,
         rate=rate,
-        tip_wei=Wei(int(row.tip_wei)),
+        tip_wei=Wei(int(mined.value_wei)),
     )
 
 

@@ -71,6 +71,7 @@ class ConfigIn(ChainIn):
     maxGasGwei = GweiField(required=False)
     maxSlippageBps = _whole("maxSlippageBps")
     usePrivateMempool = Switch(required=False)
+    tipShareBps = _whole("tipShareBps")
     cooldownMs = _whole("cooldownMs")
     maxPositionWei = WeiField(required=False)
     maxExecutionsPerHour = _whole("maxExecutionsPerHour")

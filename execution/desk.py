@@ -23,25 +23,26 @@ from execution import selectors, services
 from execution.executors import Rota
 from execution.kernel import gate
 from execution.kernel.gate import GateReason, GateState
-from execution.kernel.latency import Stage, Timeline
+from execution.kernel.latency import Timeline
 from execution.kernel.plan import encode_execute
 from execution.memory import Memory
 from execution.models import Execution
 from execution.offer import Offer
 from execution.ports import Sending
+from execution.recorded import facts_of, spans_note
 from execution.refusals import passed_over, refusal
 from execution.simulator import Simulated
 from execution.standing import Standing, contract_of, gate_state, standing_read
+from execution.tips import affordable, tips_now
 from execution.trial import SimulatesHeads, Trial, disagreement, revert_words, simulated_facts
 from execution.wanted import WORDS, Acted, Wanted, wanted_from
+from prices.kernel.costs import NO_TIP, TipTerms
 from prices.kernel.lenders import LenderKind
 from prices.kernel.waterfall import Reason
-from prices.render import waterfall as waterfall_rows
 from wallets import selectors as wallet_selectors
 from wallets import services as wallet_services
 from wallets.kernel.lifecycle import Status
 from wallets.models import Transaction
-from wallets.sender import SendOutcome
 
 logger = logging.getLogger(__name__)
 GAS_OF_TEST: Final = 21_000
@@ -106,6 +107,18 @@ class Desk:
     def gas_expected(self) -> Mapping[tuple[LenderKind, int], Gas] | None:
         """What each kind of trade uses, as last read; None before the first reading."""
         return None if self._standing is None else self._standing.gas_expected
+
+    def tips(self, standing: Standing | None = None) -> TipTerms:
+        """What builders are offered, by the rows as last read. No query."""
+        standing = standing or self._standing
+        if standing is None:
+            return NO_TIP
+        return tips_now(
+            chain=self.chain,
+            config=standing.mode.config,
+            receiver=standing.deployment,
+            named=self.sender.tip_recipients,
+        ).terms
 
     def look(self, rpc: HttpRpc) -> None:
         """Note what each executor holds and which tip the chain asks, once a block.
@@ -174,10 +187,15 @@ class Desk:
             memory=self.memory,
             pools=wanted.candidate.pools,
         )
+        balance_wei = standing.balances.get(wallet.pk)
+        tips = affordable(self.tips(standing), balance_wei=balance_wei, gas_wei=gas_wei)
+        least = gate.least_net(state.config, wanted.evaluation.borrow_amount)
+        wanted = wanted.repriced(Wei(0), tips=tips, least=least)
         if reason := gate.first_reason(state, wanted.candidate):
             return passed_over(state, wanted.candidate, reason)
         fees = self.trial.fees(wanted, state)
-        wanted = wanted.repriced(fees.price_at(base_fee_wei=wanted.base_fee_wei))
+        price_wei = fees.price_at(base_fee_wei=wanted.base_fee_wei)
+        wanted = wanted.repriced(price_wei, tips=tips, least=least)
         if reason := gate.first_reason(state, wanted.candidate):
             return passed_over(state, wanted.candidate, reason)
         simulation = self._beside.submit(self.trial.simulate, wanted, standing, fees)
@@ -203,7 +221,7 @@ class Desk:
                 chain=self.chain,
                 key=wanted.candidate.key,
                 request_pk=wanted.request_pk,
-                facts=_facts(wanted, standing),
+                facts=facts_of(wanted, standing),
             )
             if row is None:
                 return Acted(GateReason.IN_FLIGHT.value, "This opportunity was acted on already.")
@@ -213,6 +231,7 @@ class Desk:
                 kind="execution",
                 to=standing.deployment.address if standing.deployment else "",
                 data=encode_execute(wanted.plan),
+                value_wei=wanted.evaluation.tip_wei,
                 key=wanted.candidate.key,
                 last_block=wanted.plan.last_block,
                 private_only=standing.mode.config.use_private_mempool,
@@ -268,7 +287,7 @@ class Desk:
             try:
                 outcome = self.sender.send(planned.pk, fees=fees, leader_epoch=self.epoch)
                 started_ns = recorded_ns - prepared.persist_ns
-                _spans(timeline, outcome, started_ns=started_ns, recorded_ns=recorded_ns)
+                spans_note(timeline, outcome, started_ns=started_ns, recorded_ns=recorded_ns)
             except ArbError as error:
                 acted = refusal(error, chain_key=self.chain.key)
                 acted = replace(acted, execution_pk=row.pk)
@@ -327,43 +346,3 @@ class Desk:
             self._mark(planned, simulated)
         prepared = Prepared(request, planned, persist_ns=time.perf_counter_ns() - started)
         return self._hand_over(prepared, fees, timeline=timeline)
-
-
-def _facts(wanted: Wanted, standing: Standing) -> dict[str, Any]:
-    """What an execution keeps of its opportunity. No tip is sent yet, so none is recorded."""
-    each = wanted.evaluation
-    rate = each.native_rate
-    steps = [row.amount for row in each.waterfall.rows()]
-    return {
-        "kind": "arbitrage",
-        "opportunity_id": wanted.opportunity_pk,
-        "automatic": wanted.request_pk is None,
-        "wallet": standing.wallet,
-        "deployment": standing.deployment,
-        "config": standing.mode.config,
-        "block_number": each.block.number,
-        "block_hash": each.block.hash,
-        "path": wanted.path,
-        "waterfall": waterfall_rows(steps, amount=each.borrow_amount),
-        "borrow_token_id": wanted.token_pk,
-        "borrow_amount": each.borrow_amount,
-        "lender_kind": each.lender.kind.value,
-        "lender_address": each.lender_address,
-        "expected_profit": each.waterfall.expected_profit,
-        "native_rate_num": rate.num if rate else None,
-        "native_rate_den": rate.den if rate else None,
-        "tip_wei": 0,
-        "last_block": wanted.plan.last_block,
-    }
-
-
-def _spans(timeline: Timeline, outcome: SendOutcome, *, started_ns: int, recorded_ns: int) -> None:
-    """``persist`` is the plan's commit and that of the signed bytes, together."""
-    taken = {name: took * 1_000 for name, took in outcome.stages_us.items()}
-    ended = time.perf_counter_ns()
-    if "sign" in taken:
-        timeline.span(Stage.SIGN, started_ns=recorded_ns, ended_ns=recorded_ns + taken["sign"])
-    persisted = recorded_ns + taken.get("persist", 0)
-    timeline.span(Stage.PERSIST, started_ns=started_ns, ended_ns=persisted)
-    if "submit" in taken:
-        timeline.span(Stage.SUBMIT, started_ns=ended - taken["submit"], ended_ns=ended)

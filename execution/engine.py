@@ -10,7 +10,7 @@ import sys
 import time
 from collections.abc import Callable, Sequence
 from contextlib import aclosing
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from typing import Final
 
@@ -32,6 +32,7 @@ from prices import services as price_services
 from prices.chain_state import read_head, read_market
 from prices.feed import Advance, Down, Feed, Lost, Step
 from prices.kernel.book import JournalTooShort
+from prices.kernel.costs import NO_TIP, TipTerms
 from prices.kernel.waterfall import Verdict
 from prices.models import Monitor
 from prices.session import Limits, PriceSession
@@ -241,7 +242,10 @@ class Engine:
         mode = fast_mode.fast_mode_ensure(chain=self.chain)
         self._acting.max_slippage_bps = mode.config.max_slippage_bps
         session = PriceSession(
-            monitor, mode="stream", limits=_limits(mode), idle_reason=_idle_reason(mode)
+            monitor,
+            mode="stream",
+            limits=_limits(mode, tips=self._tips()),
+            idle_reason=_idle_reason(mode),
         )
         session.begin()
         return session
@@ -314,7 +318,7 @@ class Engine:
     def _obey(self, session: PriceSession, monitor: Monitor, mode: FastMode) -> None:
         """Take the limits and the mode as they are now, without losing the book."""
         self._acting.max_slippage_bps = mode.config.max_slippage_bps
-        limits = _limits(mode)
+        limits = _limits(mode, tips=self._tips())
         if limits != session.limits:
             session.limits = limits
             policy = price_adapters.policy(
@@ -324,13 +328,17 @@ class Engine:
                 max_position_wei=limits.max_position_wei,
                 contract_min_profit=session.watcher.policy.contract_min_profit,
             )
-            session.watcher.configure(costs=session.watcher.costs, policy=policy)
+            costs = replace(session.watcher.costs, tips=limits.tips)
+            session.watcher.configure(costs=costs, policy=policy)
         idle_reason = _idle_reason(mode)
         if idle_reason != session.idle_reason:
             session.idle_reason = idle_reason
             for evaluation in session.watcher.scanner.lives.current().values():
                 if evaluation.verdict is Verdict.EXECUTABLE:
                     session.note(evaluation, verdict="executable", reason=idle_reason)
+
+    def _tips(self) -> TipTerms:
+        return self._acting.desk.tips() if self._acting.desk is not None else NO_TIP
 
     def _hunt_again(self) -> None:
         """The executor is free again: what was passed over for it is tried at this same head, with
@@ -380,11 +388,12 @@ class Engine:
             return
 
 
-def _limits(mode: FastMode) -> Limits:
+def _limits(mode: FastMode, *, tips: TipTerms = NO_TIP) -> Limits:
     return Limits(
         min_profit_bps=mode.config.min_profit_threshold_bps,
         max_gas_price_wei=int(mode.config.max_gas_price_wei),
         max_position_wei=int(mode.config.max_position_wei),
+        tips=tips,
     )
 
 

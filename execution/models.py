@@ -20,6 +20,8 @@ class FastModeConfig(models.Model):
     max_gas_price_wei = Uint256Field()
     max_slippage_bps = models.PositiveIntegerField(default=50)
     use_private_mempool = models.BooleanField(default=False)
+    # Of the net profit after all other costs, to the builder that a bundle goes to; 0: no tip.
+    tip_share_bps = models.PositiveIntegerField(default=0)
     cooldown_ms = models.PositiveIntegerField(default=0)
     # What a loan may be worth in wei; 0 asks nothing.
     max_position_wei = Uint256Field(default=0)
@@ -113,6 +115,7 @@ class Execution(models.Model):
     simulated_by = models.CharField(max_length=4, blank=True)
     native_rate_num = Uint256Field(null=True)
     native_rate_den = Uint256Field(null=True)
+    # What was paid, as the receipt says: 0 before one, and for whatever did not succeed.
     tip_wei = Uint256Field(default=0)
     l1_fee_wei = Uint256Field(default=0)
     last_block = models.PositiveBigIntegerField(null=True)

@@ -15,6 +15,7 @@ from execution import fast_mode, limits, selectors
 from execution.executors import turn_of
 from execution.models import Execution, FastMode
 from execution.standing import contract_of
+from execution.tips import tips_now
 from prices import render
 from prices.models import Monitor, Opportunity
 from wallets import gas_selectors, relay_book
@@ -41,6 +42,7 @@ TITLES: Final[dict[str, str]] = {
     "rpc_fast": "RPC endpoint fast",
     "clock": "Clock",
     "private_relay": "Private endpoint",
+    "tip": "Tip to builders",
     "loss_limits": "Loss limits",
     "simulation_passing": "Simulations pass",
     "test_transaction": "Last test transaction",
@@ -288,6 +290,12 @@ def _relay(scene: _Scene) -> Check:
     )
 
 
+def _tip(scene: _Scene) -> Check:
+    """Where a share of profits is to be offered to builders, the contract pays one of them."""
+    found = tips_now(chain=scene.chain, config=scene.mode.config, receiver=scene.receiver)
+    return Check(key="tip", ok=found.ok, detail=found.why, fix=found.fix)
+
+
 def _losses(scene: _Scene) -> Check:
     """What was lost within an hour and a day is below the limits: arming anew forgives nothing."""
     held = limits.limits_of(scene.mode.config, is_local=scene.chain.is_local)
@@ -359,22 +367,16 @@ def _last_test(scene: _Scene) -> Check:
         .order_by("-pk")
         .first()
     )
-    if row is None or row.transaction is None:
-        return Check(
-            key="test_transaction",
-            ok=True,
-            detail="none sent yet (not required)",
-            facts={"txHash": None, "blockNumber": None, "ageMs": None},
-        )
-    age_ms = int((timezone.now() - row.created_at).total_seconds() * 1000)
+    sent = row.transaction if row is not None else None
+    aged = timezone.now() - row.created_at if row is not None else None
     return Check(
         key="test_transaction",
         ok=True,
-        detail=f"block {row.transaction.block_number}",
+        detail=f"block {sent.block_number}" if sent else "none sent yet (not required)",
         facts={
-            "txHash": row.transaction.tx_hash,
-            "blockNumber": row.transaction.block_number,
-            "ageMs": age_ms,
+            "txHash": sent.tx_hash if sent else None,
+            "blockNumber": sent.block_number if sent else None,
+            "ageMs": None if aged is None else int(aged.total_seconds() * 1000),
         },
     )
 
@@ -392,6 +394,7 @@ CHECKS: Final[tuple[Callable[[_Scene], Check], ...]] = (
     _rpc_speed,
     _clock,
     _relay,
+    _tip,
     _losses,
     _simulation,
     _last_test,

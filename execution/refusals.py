@@ -10,7 +10,7 @@ from execution.kernel import gate
 from execution.kernel.gate import Candidate, GateState
 from execution.simulator import StateGone
 from execution.wanted import WORDS, Acted
-from wallets.ledger import Killed, LeaderChanged
+from wallets.ledger import Killed, LeaderChanged, NotSendable
 from wallets.signer_client import SignRefused
 
 logger = logging.getLogger(__name__)
@@ -21,6 +21,7 @@ _REASONS: Final[tuple[tuple[type[ArbError], str], ...]] = (
     (FeeAboveCap, "max_gas"),
     (RpcUnavailable, "simulation_failed"),
     (Halt, "not_armed"),
+    (NotSendable, "not_armed"),  # it has no way, or its nonce none: no simulation said so
 )
 _SIGNER_CODES: Final = {
     "killed": "killed",

@@ -38,7 +38,7 @@ def opportunity_simulate(*, pk: int) -> dict[str, Any]:
         sender=executors[0].address,
         to=receiver.address,
         data=encode_execute(_plan(row, head.number, head.timestamp_s)),
-        value_wei=Wei(0),
+        value_wei=Wei(int(row.tip_wei)),
         gas_price_wei=Wei(int(row.gas_price_wei)),
         block_hash=head.hash,
     )

@@ -1,12 +1,13 @@
 """What the record says that an execution must respect: read in few queries, some of it kept."""
 
 import time
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Final
 
 from django.db import connection
 
-from arbsite.base.units import Gas, mul_div_ceil
+from arbsite.base.units import Gas, Wei, mul_div_ceil
 from contracts.models import Chain, Deployment
 from execution import fast_mode, selectors
 from execution.executors import Executor, executors_of
@@ -16,6 +17,7 @@ from execution.models import FastMode
 from prices import adapters as price_adapters
 from prices.kernel.lenders import LenderKind
 from prices.models import GasUse
+from wallets import selectors as wallet_selectors
 from wallets import services as wallet_services
 from wallets.models import Wallet
 
@@ -32,6 +34,7 @@ class Standing:
     and the sender then refuses what was planned with this one. ``gas_limits``: per lender kind and
     hops, from receipts alone; ``gas_expected``: from estimates too, for costs. ``executors`` are
     in order; ``wallet`` is the one that has the turn, the first until somebody chose.
+    ``balances``: what each wallet held as last read, only where a tip may be paid of it.
     """
 
     kill_epoch: int
@@ -42,6 +45,7 @@ class Standing:
     gas_limits: dict[tuple[str, int], Gas]
     gas_expected: dict[tuple[LenderKind, int], Gas]
     consecutive_failures: int
+    balances: Mapping[int, Wei]
     read_at: float
 
     @property
@@ -50,7 +54,7 @@ class Standing:
 
 
 def standing_read(chain: Chain) -> Standing:
-    """Read it all. Queries: 8."""
+    """Read it all. Queries: 8, or 9 where tips are offered."""
     read_at = time.monotonic()
     epoch = wallet_services.kill_epoch(chain.key)
     mode = fast_mode.fast_mode_ensure(chain=chain)
@@ -69,8 +73,14 @@ def standing_read(chain: Chain) -> Standing:
         },
         gas_expected=price_adapters.gas_expected(uses),
         consecutive_failures=selectors.consecutive_failures(chain=chain, since=mode.counts_from),
+        balances=_balances(chain) if mode.config.tip_share_bps else {},
         read_at=read_at,
     )
+
+
+def _balances(chain: Chain) -> dict[int, Wei]:
+    found = wallet_selectors.balances_latest(chain_key=chain.key)
+    return {pk: Wei(int(row.balance_wei)) for pk, row in found.items()}
 
 
 def contract_of(chain: Chain) -> tuple[Deployment | None, tuple[Executor, ...]]:

@@ -108,7 +108,7 @@ class Trial:
             sender=standing.wallet.address,
             to=standing.deployment.address,
             data=encode_execute(wanted.plan),
-            value_wei=Wei(0),
+            value_wei=wanted.evaluation.tip_wei,
             gas_price_wei=fees.max_fee_wei,
             block_hash=wanted.evaluation.block.hash,
             gas=gas,

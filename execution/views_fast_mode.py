@@ -32,6 +32,10 @@ FIELDS: Final[Mapping[str, tuple[str, str, str]]] = {
     "usePrivateMempool": (
         "Private endpoints only", "", "Never falls back to a public endpoint.",
     ),
+    "tipShareBps": (
+        "Tip to builders", "bps",
+        "Of the net profit after all other costs; bundles to the listed recipient alone. 0: none.",
+    ),
     "cooldownMs": ("Cool-down", "ms", "Waited after an execution before the next."),
     "maxPositionWei": ("Largest loan", "coin", "What one loan may be worth. 0: no limit."),
     "maxExecutionsPerHour": ("Executions an hour", "", "Of those without a person. 0: no limit."),

@@ -9,8 +9,9 @@ from contracts.models import Chain
 from execution.kernel import gate
 from execution.kernel.latency import Timeline
 from execution.kernel.plan import Plan, plan_to_simulate, validity_for
+from prices.kernel.costs import NO_TIP, TipTerms
 from prices.kernel.opportunity import Evaluation
-from prices.kernel.waterfall import Reason
+from prices.kernel.waterfall import Reason, tipped
 from prices.watcher import Watcher
 
 VALID_BLOCKS: Final = 3
@@ -35,29 +36,44 @@ class Wanted:
     threshold: TokenAmount
     request_pk: int | None = None
 
-    def repriced(self, gas_price_wei: Wei) -> "Wanted":
-        """The same at the gas price that would be paid, where that is higher than was costed.
+    def repriced(self, gas_price_wei: Wei, *, tips: TipTerms = NO_TIP, least: int = 1) -> "Wanted":
+        """The same with what would be paid now: the gas price, where it is higher than was costed,
+        and the tip that is offered of what the rest leaves.
 
         Net profit and on-chain minimum take the difference, rounded against us; a net that is
-        gone names ``gas``.
+        gone names ``gas``. ``least``: the net profit that the limits ask for by now, raw units.
         """
-        each = self.evaluation
-        if gas_price_wei <= each.gas_price_wei or each.native_rate is None:
+        each, rate = self.evaluation, self.evaluation.native_rate
+        if rate is None or not each.waterfall.complete:
             return self
-        gas = each.gas_estimate or Gas(0)
-        cost = each.native_rate.tokens_ceil(gas * gas_price_wei)
-        net = self.candidate.net_profit - (
-            cost - each.native_rate.tokens_ceil(gas * each.gas_price_wei)
+        price_wei = max(gas_price_wei, each.gas_price_wei)
+        paid = tipped(
+            each.waterfall.expected_profit,
+            gas=-rate.tokens_ceil((each.gas_estimate or Gas(0)) * price_wei),
+            l1_data_fee=each.waterfall.l1_data_fee or 0,
+            tips=tips,
+            rate=rate,
+            least=max(self.threshold, least),
         )
-        least = each.waterfall.expected_profit - net + self.threshold
+        if (price_wei, paid.tip_wei) == (each.gas_price_wei, each.tip_wei):
+            return self
+        fall = replace(each.waterfall, gas=paid.gas, relay_tip=paid.relay_tip)
+        floor = fall.expected_profit - fall.net + max(self.threshold, least)
         return replace(
             self,
-            plan=replace(self.plan, min_profit=TokenAmount(max(self.plan.min_profit, least))),
+            evaluation=replace(
+                each,
+                waterfall=fall,
+                gas_price_wei=price_wei,
+                tip_wei=paid.tip_wei,
+                net_wei=rate.wei_floor(fall.net),
+            ),
+            plan=replace(self.plan, min_profit=TokenAmount(max(self.plan.min_profit, floor))),
             candidate=replace(
                 self.candidate,
-                economic=self.candidate.economic or (Reason.GAS if net <= 0 else None),
-                net_profit=net,
-                gas_price_wei=gas_price_wei,
+                economic=self.candidate.economic or (Reason.GAS if fall.net <= 0 else None),
+                net_profit=fall.net,
+                gas_price_wei=price_wei,
             ),
         )
 

@@ -11,7 +11,7 @@ from django.conf import settings
 from arbsite.base.units import Bps, Gas, TokenAmount, Wei
 from contracts.kernel.fees import FeeModel
 from contracts.models import Chain, Deployment
-from prices.kernel.costs import Policy
+from prices.kernel.costs import NO_TIP, Policy, TipTerms
 from prices.kernel.lenders import LenderKind
 from prices.models import GasUse, Monitor
 from prices.registry import Registry, registry_load
@@ -40,9 +40,10 @@ def gas_expected(rows: Iterable[GasUse]) -> dict[tuple[LenderKind, int], Gas]:
     return gas
 
 
-def chain_costs(chain: Chain) -> ChainCosts:
+def chain_costs(chain: Chain, *, tips: TipTerms = NO_TIP) -> ChainCosts:
     """What the chain charges, with gas from receipts where there are any. One query."""
     return ChainCosts(
+        tips=tips,
         fee_model=FeeModel(chain.fee_model),
         min_gas_price_wei=Wei(chain.min_gas_price_wei),
         gas=gas_expected(GasUse.objects.filter(chain=chain)),
@@ -87,6 +88,7 @@ def watcher(
     min_profit_bps: int,
     max_gas_price_wei: int | None,
     max_position_wei: int = 0,
+    tips: TipTerms = NO_TIP,
 ) -> Watcher:
     """A watcher on the registry as it is now; it still has to be loaded from the chain."""
     registry = registry_load(monitor.chain)
@@ -99,7 +101,7 @@ def watcher(
     )
     return Watcher(
         registry,
-        costs=chain_costs(monitor.chain),
+        costs=chain_costs(monitor.chain, tips=tips),
         policy=limits,
         max_hops=settings.ARB.max_hops,
     )

@@ -141,10 +141,10 @@ def facts_line(
 
 
 def _steps(flow: Waterfall, net: int) -> str:
-    gas, tip, fee = flow.gas, flow.relay_tip, flow.l1_data_fee
+    gas, fee = flow.gas, flow.l1_data_fee
     return (
         f"{flow.gross_spread},{flow.swap_fees},{flow.price_impact},{flow.flash_loan_premium},"
-        f"{'NULL' if gas is None else gas},{'NULL' if tip is None else tip},"
+        f"{'NULL' if gas is None else gas},{flow.relay_tip},"
         f"{'NULL' if fee is None else fee},{net}"
     )
 

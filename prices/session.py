@@ -12,6 +12,7 @@ from arbsite.base import alerts
 from contracts.models import Chain, Pool
 from prices import adapters, recorder, services
 from prices.chain_state import MarketRead
+from prices.kernel.costs import NO_TIP, TipTerms
 from prices.kernel.opportunity import Evaluation
 from prices.kernel.scan import ScanResult
 from prices.models import Monitor
@@ -30,6 +31,7 @@ class Limits:
     min_profit_bps: int = 50
     max_gas_price_wei: int | None = None
     max_position_wei: int = 0
+    tips: TipTerms = NO_TIP
 
 
 class PriceSession:
@@ -51,6 +53,7 @@ class PriceSession:
             min_profit_bps=limits.min_profit_bps,
             max_gas_price_wei=limits.max_gas_price_wei,
             max_position_wei=limits.max_position_wei,
+            tips=limits.tips,
         )
         logger.info(
             "search ready",

@@ -15,7 +15,7 @@ from prices.chain_state import MarketRead, block_ref
 from prices.feed import Advance
 from prices.kernel.book import BlockRef, PoolBook, PoolState
 from prices.kernel.constant_product import amount_out
-from prices.kernel.costs import Costs, NativeRate, Policy, position_caps
+from prices.kernel.costs import NO_TIP, Costs, NativeRate, Policy, TipTerms, position_caps
 from prices.kernel.cycles import Cycles, from_smallest_token
 from prices.kernel.lenders import FIRST_POOL, Lender, LenderKind, PremiumRounding
 from prices.kernel.lives import LifeRecord
@@ -39,7 +39,7 @@ class ChainCosts:
     min_gas_price_wei: Wei
     gas: Mapping[tuple[LenderKind, int], Gas]
     bid_wei: Wei = field(default=Wei(0))
-    tip_wei: Wei = field(default=Wei(0))
+    tips: TipTerms = NO_TIP
     l1_fee_wei: Wei | None = None
     forced_lender: str = ""
 
@@ -243,7 +243,7 @@ class Watcher:
         """The market as before, the same object, where nothing of it differs."""
         costs = Costs(
             gas_price_wei=self.gas_price_wei(),
-            tip_wei=self.costs.tip_wei,
+            tips=self.costs.tips,
             l1_fee_wei=self.costs.l1_fee_wei,
             gas=self.costs.gas,
             native_rates=self._routes.rates() if self.registry.native >= 0 else {},

@@ -14,7 +14,9 @@ from arbsite.base.parsers import AddressInField, StrictSerializer, WeiField
 from arbsite.base.permissions import Operator, Viewer
 from arbsite.base.problems import Conflict
 from contracts.asked import CHAIN_FILTER, ChainIn, NothingIn, chain_and_body
+from contracts.kernel.relay_entry import tip_recipients
 from contracts.models import Chain, Deployment, Token
+from wallets import relay_book
 from wallets.administration.overview import contract_shown, contracts_shown
 from wallets.asking import AskView, answered, contract_or_404
 from wallets.models import Wallet
@@ -27,10 +29,12 @@ class SweepIn(StrictSerializer):
 
 
 class LimitsIn(StrictSerializer):
-    """Body of limits. ``minProfit``: by token address, raw units of that token, above zero."""
+    """Body of limits. ``minProfit``: by token address, raw units of that token, above zero.
+    ``tipRecipient``: one that a builder of the chain names."""
 
     minProfit = serializers.DictField(child=WeiField(), required=False, allow_empty=False)
     treasury = AddressInField(required=False)
+    tipRecipient = AddressInField(required=False)
 
 
 class ContractsView(APIView):
@@ -118,7 +122,8 @@ class SweepView(_ContractAskView):
 
 
 class LimitsView(_ContractAskView):
-    """POST /api/contracts/{id}/limits: least profits and the treasury, in the row and on chain."""
+    """POST /api/contracts/{id}/limits: least profits, treasury and tip recipient, in the row and on
+    chain."""
 
     kind = "limits"
 
@@ -132,8 +137,12 @@ class LimitsView(_ContractAskView):
             args["minProfit"] = _minimums(row.chain, wanted["minProfit"])
         if "treasury" in wanted:
             args["treasury"] = _treasury(row.chain, wanted["treasury"])
+        if "tipRecipient" in wanted:
+            args["tipRecipient"] = _tip_recipient(row.chain, wanted["tipRecipient"])
         if not args:
-            raise serializers.ValidationError({"body": ["Give minProfit, treasury, or both."]})
+            raise serializers.ValidationError(
+                {"body": ["Give minProfit, treasury, tipRecipient, or several."]}
+            )
         return self.run(request, row, args)
 
 
@@ -165,6 +174,20 @@ def _treasury(chain: Chain, address: str) -> str:
             "treasury": [
                 f"It is neither a master nor a gas reserve of {chain.key}: add it as a watch-only "
                 f"master, or set ARB_TREASURY_{chain.key.upper()}."
+            ]
+        }
+    )
+
+
+def _tip_recipient(chain: Chain, address: str) -> str:
+    """Tips go to builders that the market file names, to nobody else."""
+    named = tip_recipients(relay_book.entries_of(chain))
+    if address.lower() in named:
+        return address
+    raise serializers.ValidationError(
+        {
+            "tipRecipient": [
+                f"No builder of {chain.key} names it: it is tipRecipient of none of its `relays`."
             ]
         }
     )

@@ -137,4 +137,10 @@ def _kept(of: Job) -> str:
 
 
 def _parcel(of: Job) -> Parcel:
-    return Parcel(raw=of.raw, hash=of.hash, last_block=of.last_block, gas_price_wei=of.tip_fee_wei)
+    return Parcel(
+        raw=of.raw,
+        hash=of.hash,
+        last_block=of.last_block,
+        gas_price_wei=of.tip_fee_wei,
+        tip_to=of.tip_to,
+    )

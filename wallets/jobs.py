@@ -17,7 +17,8 @@ class RecordTorn(Halt):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Job:
-    """One attempt with what is needed to sign and send it. ``tip_fee_wei``: per gas."""
+    """One attempt with what is needed to sign and send it. ``tip_fee_wei``: per gas. ``tip_to``:
+    whom an execution's value goes to, as last read of its contract; None where it has none."""
 
     attempt_id: int
     transaction_id: int
@@ -33,16 +34,21 @@ class Job:
     via: str
     private_only: bool
     tip_fee_wei: int
+    tip_to: str | None
     existed: bool = False
 
 
-_JOB: Final = """
+# Whom the value of an execution goes to, beside a transaction t: a contract's tip recipient.
+TIP_TO: Final = """(SELECT coalesce(d.observed->>'tipRecipient', '') FROM contracts_deployment d
+                     WHERE d.chain_id = t.chain_id AND d.address = t."to")"""
+_JOB: Final = f"""
 SELECT a.id AS attempt_id, a.transaction_id, a.nonce, a.purpose, t.kind,
        a.status AS attempt_status, t.status AS transaction_status, coalesce(a.hash, '') AS hash,
        coalesce(a.raw, ''::bytea) AS raw, t.last_block, a.signed_at IS NOT NULL AS signed,
-       a.sent_via AS via, t.private_only, a.tip_fee_wei
+       a.sent_via AS via, t.private_only, a.tip_fee_wei,
+       CASE WHEN t.kind = 'execution' AND a.value_wei > 0 THEN coalesce({TIP_TO}, '') END AS tip_to
   FROM wallets_attempt a JOIN wallets_transaction t ON t.id = a.transaction_id
-"""
+"""  # noqa: S608  a constant
 
 
 def job(connection: Connection, attempt_id: int, *, existed: bool = False) -> Job:

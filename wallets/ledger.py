@@ -12,7 +12,7 @@ from psycopg.rows import dict_row
 from arbsite.base.errors import Halt, Rejected
 from arbsite.base.units import Wei
 from contracts.kernel.fees import FeeModel, GasFees
-from wallets.jobs import Job, RecordTorn, job
+from wallets.jobs import TIP_TO, Job, RecordTorn, job
 from wallets.kernel import bumps, lifecycle
 from wallets.kernel.lifecycle import Status
 from wallets.kernel.payload import EIP1559, LEGACY
@@ -50,13 +50,14 @@ _FACTS: Final = (
     "   WHERE k.scope IN ('*', t.chain_id)) AS kill_epoch_now"
 )
 # A transaction under its lock: its attempt, the last payload that its account's next nonce had and
-# gave back, and whether it may go.
+# gave back, whom its value pays, and whether it may go.
 _LOCKED: Final = f"""
 SELECT t.*, {_FACTS},
        (SELECT min(a.id) FROM wallets_attempt a
          WHERE a.transaction_id = t.id AND NOT a.released) AS attempt_id,
        (SELECT max(a.id) FROM wallets_attempt a WHERE a.sequence_id = %s AND a.nonce = %s
-           AND a.released AND a.signed_at IS NOT NULL) AS missed
+           AND a.released AND a.signed_at IS NOT NULL) AS missed,
+       CASE WHEN t.kind = 'execution' AND t.value_wei > 0 THEN coalesce({TIP_TO}, '') END AS tip_to
   FROM wallets_transaction t WHERE t.id = %s FOR UPDATE OF t
 """  # noqa: S608  a constant
 
@@ -159,6 +160,7 @@ def prepare(
             via="",
             private_only=row["private_only"],
             tip_fee_wei=fees.max_priority_fee_wei,
+            tip_to=row["tip_to"],
         )
 
 

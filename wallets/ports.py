@@ -1,5 +1,6 @@
 """What the sender needs of the outside, as Protocols: ways to submit, and someone who signs."""
 
+from collections.abc import Set
 from typing import Protocol
 
 from wallets.kernel.bundles import Parcel
@@ -32,6 +33,10 @@ class PrivateWay(Protocol):
     @property
     def shows_bundles_only(self) -> bool:
         """False for private RPCs: what one was given, the public may get."""
+
+    @property
+    def tip_recipients(self) -> Set[str]:
+        """Whom its builders favour for being paid, in lower case."""
 
     def hand_over(self, parcel: Parcel, *, timeout_s: float) -> list[Answer]:
         """Hand over once to each relay; one answer each, at least one. Never raises."""

@@ -7,7 +7,7 @@ mended by `Sender.recover` and `receipts.settle` with the same bytes or a typed 
 
 import logging
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Set
 from contextlib import suppress
 from dataclasses import replace
 from functools import partial
@@ -196,6 +196,12 @@ class Sender:
     def carries(self, *, private_only: bool) -> bool:
         """Whether a payload may go its way: a private one never goes a public one."""
         return self._ways.carries(private_only=private_only)
+
+    @property
+    def tip_recipients(self) -> Set[str]:
+        """Whom the builders of its private way favour for being paid; nobody without such a way."""
+        private = self._ways.private
+        return private.tip_recipients if private is not None else frozenset()
 
     def serves(self, *, rpc: HttpRpc, relay: Relay, private: PrivateWay | None) -> bool:
         """Whether this sender reads and submits through these."""

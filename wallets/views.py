@@ -12,7 +12,16 @@ from django.utils.safestring import SafeString, mark_safe
 from arbsite.base.fields import BIGINT_MAX
 from arbsite.base.models import AuditEvent
 from contracts.models import Chain, Deployment, Dex, Token
-from wallets import exposure, gas_selectors, listing, monitoring, render, selectors, services
+from wallets import (
+    exposure,
+    gas_selectors,
+    listing,
+    monitoring,
+    relay_book,
+    render,
+    selectors,
+    services,
+)
 from wallets.administration import overview
 from wallets.models import FundingPolicy, Wallet
 
@@ -219,6 +228,7 @@ def _contracts(chain_key: str) -> dict[str, Any]:
         "tokens": _tokens(chain, receiver),
         "listed": _listed_parts(chain, receiver),
         "executors": _executors(chain, receiver),
+        "builders": [one for one in relay_book.entries_of(chain) if one.tip_recipient],
         "others": [
             row
             for row in Chain.objects.exclude(key=chain_key)

@@ -6,7 +6,7 @@ claim that.
 """
 
 import re
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Any, Final
@@ -94,6 +94,12 @@ class RelayEntry:
         if self.cancels:
             shown["cancels"] = True
         return shown
+
+
+def tip_recipients(entries: Iterable[RelayEntry]) -> frozenset[str]:
+    """Whom the builders among them favour for being paid, in lower case. Private RPCs name nobody,
+    and are asked only where there is no builder."""
+    return frozenset(entry.tip_recipient.lower() for entry in entries if entry.tip_recipient)
 
 
 def relay_entry(where: str, value: object) -> RelayEntry:

@@ -167,6 +167,11 @@ def _position_wei(evaluation: Evaluation) -> Wei | None:
     return Wei(mul_div_ceil(evaluation.borrow_amount, rate.den, rate.num))
 
 
+def least_net(config: GateConfig, amount: TokenAmount) -> TokenAmount:
+    """The least net profit for a loan under these limits, raw units, rounded up; at least one."""
+    return TokenAmount(max(mul_div_ceil(amount, config.min_profit_threshold_bps, BPS_ONE), 1))
+
+
 Gate = Callable[[GateState, Candidate], Reason | None]
 
 
@@ -182,8 +187,7 @@ def denied(state: GateState, _: Candidate) -> Reason | None:
 
 def min_profit(state: GateState, candidate: Candidate) -> Reason | None:
     """Again: the minimum may have been raised since the evaluation."""
-    bps = state.config.min_profit_threshold_bps
-    least = max(mul_div_ceil(candidate.borrow_amount, bps, BPS_ONE), 1)
+    least = least_net(state.config, candidate.borrow_amount)
     return EconomicReason.MIN_PROFIT if candidate.net_profit < least else None
 
 

@@ -12,6 +12,8 @@ from arbsite.base.units import UINT256_MAX, WEI_PER_GWEI
 
 HOUR_MS: Final = 3_600_000
 MINUTE_MS: Final = 60_000
+# A tip of more would leave next to nothing of whatever passes the least profit.
+MOST_TIP_BPS: Final = 9_000
 # No arming outlives this where money is real (I21).
 LONGEST_MS: Final = 12 * HOUR_MS
 
@@ -73,6 +75,7 @@ LIMITS: Final[tuple[Limit, ...]] = (
     ),
     Limit(name="maxSlippageBps", column="max_slippage_bps", looser=Looser.MORE, most=5_000),
     Limit(name="usePrivateMempool", column="use_private_mempool", looser=Looser.OFF),
+    Limit(name="tipShareBps", column="tip_share_bps", looser=Looser.MORE, most=MOST_TIP_BPS),
     Limit(name="cooldownMs", column="cooldown_ms", looser=Looser.LESS, most=24 * HOUR_MS),
     Limit(
         name="maxPositionWei",

@@ -39,23 +39,52 @@ class NativeRate(NamedTuple):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class TipTerms:
+    """What a builder is offered: ``share_bps`` of a trade's net profit after all other costs, and
+    never more than ``most_wei``. A share of 0 offers nothing."""
+
+    share_bps: Bps
+    most_wei: Wei
+
+    def __post_init__(self) -> None:
+        if not 0 <= self.share_bps < BPS_ONE or self.most_wei < 0:
+            raise ValueError("a tip is a share below all of it, up to a bound that is not negative")
+
+    def offered(self, net: int, *, least: int, rate: NativeRate | None) -> Wei:
+        """The tip for a trade that nets ``net`` before it and must keep ``least``.
+
+        Units: both raw units of the borrow token, as ``rate`` values it.
+        Rounding: the share up; then down to what leaves ``least``, so that whatever pays without
+        a tip pays with it. 0 for what does not pay.
+        """
+        if not self.share_bps or rate is None or net <= max(least, 0):
+            return _NO_WEI
+        share_wei = mul_div_ceil(net * self.share_bps, rate.den, rate.num * BPS_ONE)
+        return Wei(min(share_wei, rate.wei_floor(net - max(least, 0)), self.most_wei))
+
+
+NO_TIP: Final = TipTerms(share_bps=Bps(0), most_wei=_NO_WEI)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Costs:
     """Costs at one block.
 
     ``gas``: expected gas used after refunds per lender kind and hops; a missing entry is a cost
     that nobody knows, and refuses the trade. ``l1_fee_wei``: None where it is not computed yet,
     likewise. ``native_rates``: per token index; no entry means no route to the native coin.
+    ``tips``: what is offered of what a trade nets after all these.
     """
 
     gas_price_wei: Wei
-    tip_wei: Wei = _NO_WEI
+    tips: TipTerms = NO_TIP
     l1_fee_wei: Wei | None
     gas: Mapping[tuple[LenderKind, int], Gas]
     native_rates: Mapping[int, NativeRate]
 
     def __post_init__(self) -> None:
-        if self.gas_price_wei < 0 or self.tip_wei < 0 or (self.l1_fee_wei or 0) < 0:
-            raise ValueError("gas price, tip and L1 fee must not be negative")
+        if self.gas_price_wei < 0 or (self.l1_fee_wei or 0) < 0:
+            raise ValueError("gas price and L1 fee must not be negative")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

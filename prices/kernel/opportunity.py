@@ -13,6 +13,7 @@ from prices.kernel.cycles import Cycles
 from prices.kernel.lenders import FIRST_POOL, Lender, LenderKind
 from prices.kernel.sizing import Hop, Size, best_size, walk, without_fees
 from prices.kernel.waterfall import (
+    Paid,
     Reason,
     SpreadClass,
     Verdict,
@@ -103,6 +104,7 @@ class _Choice(NamedTuple):
     lender: Lender
     size: Size
     rate: NativeRate | None
+    paid: Paid
 
 
 def evaluate(
@@ -207,11 +209,18 @@ def _best(
         if size is None:
             continue
         rate = costs.native_rates.get(token)
-        paid = paid_in_native(hops=len(hops), kind=lender.kind, costs=costs, rate=rate)
-        net = size.profit + sum(cost or 0 for cost in paid)
-        rank = (None not in paid, rate.scaled_worth(net) if rate else 0)
+        paid = paid_in_native(
+            size.profit,
+            hops=len(hops),
+            kind=lender.kind,
+            costs=costs,
+            rate=rate,
+            least=policy.threshold(size.amount),
+        )
+        net = size.profit + paid.total
+        rank = (paid.complete, rate.scaled_worth(net) if rate else 0)
         if best_rank is None or rank > best_rank:
-            best = _Choice(start, token, lender, size, rate)
+            best = _Choice(start, token, lender, size, rate, paid)
             best_rank = rank
     return best
 
@@ -244,10 +253,17 @@ def _decided(
     costs: Costs,
     policy: Policy,
 ) -> Evaluation | None:
-    start, token, lender, size, rate = choice
+    start, token, lender, size, rate, paid = choice
     path = cycles.path(cycle, start=start)
     turned = [*hops[start:], *hops[:start]]
-    waterfall = explain(turned, size=size, lender=lender, costs=costs, rate=rate)
+    waterfall = explain(
+        turned,
+        size=size,
+        lender=lender,
+        costs=costs,
+        rate=rate,
+        least=policy.threshold(size.amount),
+    )
     facts = _facts(book, path=path, hops=turned, amounts=size.amounts)
     reason = first_gate(
         waterfall,
@@ -280,7 +296,7 @@ def _decided(
         native_rate=rate,
         gas_estimate=costs.gas.get((lender.kind, len(path))),
         gas_price_wei=costs.gas_price_wei,
-        tip_wei=costs.tip_wei,
+        tip_wei=paid.tip_wei,
         l1_fee_wei=costs.l1_fee_wei,
         net_wei=None if rate is None else rate.wei_floor(waterfall.net),
         verdict=Verdict.EXECUTABLE if reason is None else Verdict.REJECTED,

@@ -184,7 +184,8 @@ class Search:
     def _priced(self, lenders: Lenders, costs: Costs, policy: Policy) -> _Prices:
         """The kindest of what each token's lenders ask, and of what they cost, as floats."""
         kinds = {lender.kind for sources in lenders.values() for lender in sources}
-        fixed = None if costs.l1_fee_wei is None else costs.tip_wei + costs.l1_fee_wei
+        # A tip is a share of what is left: no bound on what a cycle nets at most counts it.
+        fixed = costs.l1_fee_wei
         cost_wei = []
         for hops in (2, 3, 4):
             gas = min((costs.gas.get((kind, hops), _NO_GAS) for kind in kinds), default=_NO_GAS)

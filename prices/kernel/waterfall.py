@@ -4,9 +4,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 from math import prod
+from typing import NamedTuple
 
 from arbsite.base.units import BPS_ONE, Bps, TokenAmount, Wei
-from prices.kernel.costs import Costs, NativeRate, Policy
+from prices.kernel.costs import Costs, NativeRate, Policy, TipTerms
 from prices.kernel.lenders import Lender, LenderKind
 from prices.kernel.sizing import Hop, Size
 
@@ -64,13 +65,33 @@ class Row:
     bps: Bps | None
 
 
+class Paid(NamedTuple):
+    """What is paid in the native coin: signed raw units of the borrow token, negative or zero, None
+    where nobody knows it. ``tip_wei``: what ``relay_tip`` values."""
+
+    gas: int | None
+    relay_tip: int
+    l1_data_fee: int | None
+    tip_wei: Wei
+
+    @property
+    def complete(self) -> bool:
+        """Whether every cost is known."""
+        return None not in (self.gas, self.l1_data_fee)
+
+    @property
+    def total(self) -> int:
+        """Their sum; what nobody knows counts as 0."""
+        return (self.gas or 0) + self.relay_tip + (self.l1_data_fee or 0)
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Waterfall:
     """Signed raw units of the borrow token; costs are negative or zero.
 
-    ``gas``, ``relay_tip`` and ``l1_data_fee`` are None where nobody knows them (no gas estimate,
-    no route to the native coin, no L1 fee): they then count as 0 in ``net``, and nothing that
-    has such a step is executable.
+    ``gas`` and ``l1_data_fee`` are None where nobody knows them (no gas estimate, no route to the
+    native coin, no L1 fee): they then count as 0 in ``net``, and nothing that has such a step is
+    executable, so no tip is offered of it.
     """
 
     amount: TokenAmount
@@ -79,7 +100,7 @@ class Waterfall:
     price_impact: int
     flash_loan_premium: int
     gas: int | None
-    relay_tip: int | None
+    relay_tip: int
     l1_data_fee: int | None
 
     @property
@@ -89,14 +110,12 @@ class Waterfall:
 
     @property
     def net(self) -> int:
-        return (
-            self.expected_profit + (self.gas or 0) + (self.relay_tip or 0) + (self.l1_data_fee or 0)
-        )
+        return self.expected_profit + (self.gas or 0) + self.relay_tip + (self.l1_data_fee or 0)
 
     @property
     def complete(self) -> bool:
         """Whether every cost is known."""
-        return None not in (self.gas, self.relay_tip, self.l1_data_fee)
+        return None not in (self.gas, self.l1_data_fee)
 
     @property
     def net_profit_bps(self) -> Bps:
@@ -122,11 +141,18 @@ class Waterfall:
 
 
 def explain(
-    hops: Sequence[Hop], *, size: Size, lender: Lender, costs: Costs, rate: NativeRate | None
+    hops: Sequence[Hop],
+    *,
+    size: Size,
+    lender: Lender,
+    costs: Costs,
+    rate: NativeRate | None,
+    least: int = 1,
 ) -> Waterfall:
     """The eight steps of MONEY section 1 for a size; they add up exactly.
 
-    ``rate``: of the borrow token, None where it has no route to the native coin.
+    ``rate``: of the borrow token, None where it has no route to the native coin. ``least``: the net
+    profit that a tip leaves untouched, raw units.
     Rounding: gross and fees down, what is paid up.
     """
     amount = size.amounts[0]
@@ -135,8 +161,8 @@ def explain(
     keep = prod(BPS_ONE - hop[2] for hop in hops)
     without_fees = amount * rate_num // rate_den
     without_impact = amount * rate_num * keep // (rate_den * BPS_ONE ** len(hops))
-    gas, relay_tip, l1_data_fee = paid_in_native(
-        hops=len(hops), kind=lender.kind, costs=costs, rate=rate
+    paid = paid_in_native(
+        size.profit, hops=len(hops), kind=lender.kind, costs=costs, rate=rate, least=least
     )
     return Waterfall(
         amount=TokenAmount(amount),
@@ -144,25 +170,40 @@ def explain(
         swap_fees=without_impact - without_fees,
         price_impact=size.amounts[-1] - without_impact,
         flash_loan_premium=-size.premium,
-        gas=gas,
-        relay_tip=relay_tip,
-        l1_data_fee=l1_data_fee,
+        gas=paid.gas,
+        relay_tip=paid.relay_tip,
+        l1_data_fee=paid.l1_data_fee,
     )
 
 
 def paid_in_native(
-    *, hops: int, kind: LenderKind, costs: Costs, rate: NativeRate | None
-) -> tuple[int | None, int | None, int | None]:
-    """(gas, relay tip, L1 data fee) in raw units of the borrow token, negative, rounded against us.
+    profit: int,
+    *,
+    hops: int,
+    kind: LenderKind,
+    costs: Costs,
+    rate: NativeRate | None,
+    least: int,
+) -> Paid:
+    """What a trade that earns ``profit`` before gas pays in the native coin, rounded against us.
 
-    None for each that is not known: no gas estimate, no L1 fee, or no ``rate`` to value it by.
+    None for what is not known: no gas estimate, no L1 fee, or no ``rate`` to value it by.
+    ``profit`` and ``least``, the net profit that a tip leaves untouched: raw units.
     """
-    gas = costs.gas.get((kind, hops))
-    return (
-        _cost(None if gas is None else gas * costs.gas_price_wei, rate=rate),
-        _cost(costs.tip_wei, rate=rate),
-        _cost(costs.l1_fee_wei, rate=rate),
-    )
+    gas_used = costs.gas.get((kind, hops))
+    gas = _cost(None if gas_used is None else gas_used * costs.gas_price_wei, rate=rate)
+    l1_data_fee = _cost(costs.l1_fee_wei, rate=rate)
+    if gas is None or l1_data_fee is None:
+        return Paid(gas, 0, l1_data_fee, Wei(0))
+    return tipped(profit, gas=gas, l1_data_fee=l1_data_fee, tips=costs.tips, rate=rate, least=least)
+
+
+def tipped(
+    profit: int, *, gas: int, l1_data_fee: int, tips: TipTerms, rate: NativeRate | None, least: int
+) -> Paid:
+    """`paid_in_native` where gas and L1 fee are known already, negative or zero."""
+    tip_wei = tips.offered(profit + gas + l1_data_fee, least=least, rate=rate)
+    return Paid(gas, -rate.tokens_ceil(tip_wei) if rate else 0, l1_data_fee, tip_wei)
 
 
 def _cost(wei: int | None, *, rate: NativeRate | None) -> int | None:
@@ -221,7 +262,8 @@ def first_gate(
         and rate.wei_floor(depth(hops)) < policy.min_pool_depth_wei
     ):
         return Reason.THIN_POOL
-    if waterfall.net_profit_bps > policy.implausible_bps:
+    untipped = waterfall.net - waterfall.relay_tip
+    if BPS_ONE * untipped // waterfall.amount > policy.implausible_bps:  # given away or not
         return Reason.IMPLAUSIBLE
     running = waterfall.gross_spread + waterfall.swap_fees
     if running <= 0:

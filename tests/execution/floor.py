@@ -150,6 +150,10 @@ class Floor:
         executor_authorise(_office(self.market, self.chain), wallet=wallet)
         return wallet
 
+    def office(self) -> Office:
+        """Whoever administers the chain."""
+        return _office(self.market, self.chain)
+
     def settle(self):
         sender = adapters.sender(self.chain)
         return receipts.settle(chain=self.chain, rpc=self.rpc, sender=sender)

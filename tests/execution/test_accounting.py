@@ -7,6 +7,7 @@ from execution import accounting
 from execution.models import Execution, PnlEntry
 from prices.models import GasUse
 from tests.execution.rows import make_chain, make_execution, make_sent, mine, unmine
+from wallets.models import Attempt
 
 pytestmark = pytest.mark.django_db(transaction=True)
 A, B = "0x" + "aa" * 32, "0x" + "bb" * 32
@@ -150,3 +151,58 @@ def test_what_ended_in_simulation_enters_no_ledger(chain):
     row = make_execution(chain, sent=make_sent(chain, simulated_only=True, status="simulated"))
     assert settle(chain) == 0
     assert booked(row) is None
+
+
+def offered(chain, **changes):
+    """An execution whose payload carries a tip of 1,000 wei."""
+    sent = make_sent(chain, value_wei=1_000)
+    sent.attempts.update(value_wei=1_000, **changes)
+    return make_execution(chain, sent=sent)
+
+
+def tip_paid(row):
+    return int(Execution.objects.get(pk=row.pk).tip_wei)
+
+
+def test_a_tip_is_booked_as_what_the_mined_payload_carried(chain):
+    row = offered(chain)
+    assert tip_paid(row) == 0  # offered is not paid
+    mine(row.transaction)
+    assert settle(chain) == 1
+    assert tip_paid(row) == 1_000
+    assert booked(row) == ledger(row) == NET_WEI - 1_000
+    entry = PnlEntry.objects.get(execution=row, kind="tip")
+    assert (int(entry.amount), int(entry.net_wei), entry.token) == (-1_000, -1_000, None)
+
+
+def test_a_revert_pays_no_tip(chain):
+    row = offered(chain)
+    mine(row.transaction, ok=False, status="reverted")
+    assert settle(chain) == 1
+    assert tip_paid(row) == 0
+    assert booked(row) == ledger(row) == -GAS_WEI
+    assert not PnlEntry.objects.filter(kind="tip").exists()
+
+
+def test_a_cancel_that_won_pays_no_tip(chain):
+    row = offered(chain, hash=A)
+    first = row.transaction.attempts.get()
+    Attempt.objects.create(
+        transaction=row.transaction, sequence=first.sequence, nonce=first.nonce, replaces=first,
+        purpose="cancel", gas_limit=21_000, tx_type=0, max_fee_wei=2, tip_fee_wei=2,
+        hash="0x" + "34" * 32, raw=b"\x02",
+    )  # fmt: skip
+    mine(row.transaction, status="cancelled")
+    assert settle(chain) == 1
+    assert (tip_paid(row), booked(row)) == (0, -GAS_WEI)
+
+
+def test_a_tip_whose_block_left_the_chain_is_not_paid_until_another_has_it(chain):
+    row = offered(chain)
+    for block_hash in (A, B):
+        mine(row.transaction, block_hash=block_hash)
+        settle(chain)
+        assert (tip_paid(row), ledger(row)) == (1_000, NET_WEI - 1_000)
+        unmine(row.transaction)
+        settle(chain)
+        assert (tip_paid(row), ledger(row)) == (0, 0)

@@ -65,7 +65,7 @@ def paying(monitor, market):  # noqa: F811
     for _ in range(120):
         market.driver.step()
         touched = session.take_read(read_market(market.rpc, session.watcher.registry))
-        if len(huntable(session.watcher, touched)) > 1:
+        if len(list(huntable(session.watcher, touched))) > 1:
             return session, touched
         session.scan(touched)
     raise AssertionError("no block brought two opportunities")

@@ -138,6 +138,7 @@ class FakeSender:
     fees: GasFees | None = None
     sent: list = field(default_factory=list)
     asked_fees: int = 0
+    tip_recipients: frozenset = frozenset()
 
     def fees_now(self):
         self.asked_fees += 1

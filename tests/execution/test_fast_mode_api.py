@@ -27,6 +27,7 @@ DEFAULTS = {
     "maxGasGwei": "1",
     "maxSlippageBps": 50,
     "usePrivateMempool": False,
+    "tipShareBps": 0,
     "cooldownMs": 0,
     "maxPositionWei": "0",
     "maxExecutionsPerHour": 0,

@@ -261,6 +261,7 @@ def test_every_limit_has_a_test_here():
         "autoExecute", "minProfitThresholdBps", "maxGasGwei", "maxSlippageBps",
         "usePrivateMempool", "cooldownMs", "maxPositionWei", "maxExecutionsPerHour",
         "maxLossPerHourWei", "maxLossPerDayWei", "maxConsecutiveFailures", "expiryMs",
+        "tipShareBps",  # in test_tips
     }  # fmt: skip
     assert {limit.name for limit in LIMITS} == told
 

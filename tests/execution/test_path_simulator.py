@@ -107,12 +107,12 @@ class Bench:
         self.simulator.catch_up()
         return head
 
-    def ask(self, evaluation, plan, *, gas=GAS, sender=EXECUTOR, block_hash=None):
+    def ask(self, evaluation, plan, *, gas=GAS, sender=EXECUTOR, block_hash=None, tip=0):
         found = self.simulator.simulate(
             sender=sender,
             to=self.traded.receiver,
             data=encode_execute(plan),
-            value_wei=Wei(0),
+            value_wei=Wei(tip),
             gas_price_wei=PRICE_WEI,
             block_hash=block_hash or evaluation.block.hash,
             gas=gas,
@@ -127,13 +127,13 @@ class Bench:
         assert self.ask(evaluation, plan).by == "node"
         assert self.counts["learned"] == 1
 
-    def both(self, evaluation, plan, *, sender=EXECUTOR):
+    def both(self, evaluation, plan, *, sender=EXECUTOR, tip=0):
         """What the EVM says, and what the node says, of one plan."""
         asked = {
             "sender": sender,
             "to": self.traded.receiver,
             "data": encode_execute(plan),
-            "value_wei": Wei(0),
+            "value_wei": Wei(tip),
             "gas_price_wei": PRICE_WEI,
             "gas": GAS,
         }
@@ -263,6 +263,25 @@ def test_what_fails_in_process_is_the_nodes_to_decide(bench, opportunity):
     said = bench.ask(evaluation, changed(plan, min_profit=plan.min_profit * 1_000))
     assert (said.by, said.ok, bench.mine) == ("node", False, ["eth_call"])
     assert (bench.counts["disagreed"], bench.counts["learned"]) == (1, 2)
+
+
+def test_a_tip_is_simulated_in_process_once_it_was_learned_whom_it_pays(traded, bench):
+    listing = encode_call("setTipRecipient(address,bool)", STRANGER, True)
+    traded.must(traded.receiver, listing)
+    bench.see()
+    book, evaluation = traded.best(kind=LenderKind.FIRST_POOL, hops=2)
+    plan = traded.plan(book, evaluation)
+    bench.learn(evaluation, plan)
+
+    assert bench.ask(evaluation, plan, tip=7).by == "node"  # whom it pays was never read
+    proven = bench.ask(evaluation, plan, tip=7)
+    assert (proven.by, proven.profit) == ("evm", evaluation.waterfall.expected_profit)
+    for tip in (7, 10**18):
+        in_process, said = bench.both(evaluation, plan, tip=tip)
+        assert found(in_process) == found(said)
+        assert said.ok
+    _, said = bench.both(evaluation, plan, tip=10**24)  # more than the executor holds
+    assert not said.ok
 
 
 def test_a_pause_is_known_in_process_from_the_block_that_brought_it(traded, bench, opportunity):

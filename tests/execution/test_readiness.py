@@ -7,7 +7,7 @@ import pytest
 from django.utils import timezone
 
 from arbsite.base.models import Alert, AuditEvent
-from contracts.models import Deployment, RpcHealth
+from contracts.models import Chain, Deployment, RpcHealth
 from execution import engine, fast_mode, guards, mode_status, readiness
 from execution.models import Execution, FastMode, FastModeConfig
 from prices.models import Monitor
@@ -93,6 +93,15 @@ def a_relay_that_is_gone(place, monkeypatch):
     FastModeConfig.objects.update(use_private_mempool=True)
 
 
+def a_tip_that_nobody_is_paid(place, monkeypatch):
+    relay = {"kind": "bundle", "name": "one", "url": "https://x", "tipRecipient": "0x" + "48" * 20}
+    Chain.objects.update(relays=[relay])
+    place.chain.refresh_from_db()
+    (entry,) = relay_book.entries_of(place.chain)
+    relay_book.probe_record(chain=place.chain, entry=entry, ok=True, detail="a test")
+    FastModeConfig.objects.update(use_private_mempool=True, tip_share_bps=100)
+
+
 def lost(place, monkeypatch):
     limit = guards.breaker_limits(FastModeConfig.objects.get(), is_local=False)
     row = ended(place.chain, n=1, ok=True, net=-limit.loss_per_hour_wei)
@@ -125,6 +134,7 @@ TURNED_FALSE = {
     "rpc_fast": lambda *_: RpcHealth.objects.update(latency_us=3_000_000),
     "clock": a_clock_that_is_off,
     "private_relay": a_relay_that_is_gone,
+    "tip": a_tip_that_nobody_is_paid,
     "loss_limits": lost,
     "simulation_passing": simulations_that_fail,
     "kill_clear": lambda *_: kill.kill_engage(reason="a test", scope="bsc"),

@@ -353,6 +353,7 @@ def test_an_amount_is_a_plain_whole_number_above_zero(chain, said):
         {"minProfit": [1]},
         {"minProfit": {"0x" + "0" * 39 + "9": 5}},
         {"treasury": "0x1111111111111111111111111111111111111111"},
+        {"tipRecipient": "0x1111111111111111111111111111111111111111"},
     ],
 )
 def test_limits_of_zero_of_nobody_or_to_a_strangers_treasury_are_refused(chain, body):
@@ -371,6 +372,19 @@ def test_profits_may_go_to_our_own_reserve(chain):
 
     assert answer.status_code == 202
     assert Request.objects.get().args == {"treasury": reserve.address}
+
+
+def test_tips_may_go_to_a_builder_of_the_market_file(chain):
+    builder = "0x4848489f0b2BEdd788c696e2D79b6b69D7484848"
+    relay = {"kind": "bundle", "name": "one", "url": "https://x", "tipRecipient": builder}
+    Chain.objects.filter(pk=chain.pk).update(relays=[relay])
+
+    answer = post(
+        f"/api/contracts/{make_receiver(chain).pk}/limits", {"tipRecipient": builder.lower()}
+    )
+
+    assert answer.status_code == 202
+    assert Request.objects.get().args == {"tipRecipient": builder}
 
 
 def test_a_router_has_nothing_to_pause(chain):

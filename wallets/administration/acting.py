@@ -18,7 +18,12 @@ from wallets import exposure, funding, listing, monitoring, push, render, servic
 from wallets.administration import rescuing
 from wallets.administration.authorise import Authorised, executor_authorise, executor_revoke
 from wallets.administration.deploy import contracts_deploy
-from wallets.administration.mending import minimums_store, receiver_mend
+from wallets.administration.drift import tip_recipient_desired
+from wallets.administration.mending import (
+    minimums_store,
+    receiver_mend,
+    tip_recipient_store,
+)
 from wallets.administration.observe import deployment_observe
 from wallets.administration.office import Office
 from wallets.administration.operate import (
@@ -260,9 +265,12 @@ def _limits(desk: Desk, row: Request) -> dict[str, Any]:
         before = {
             "minProfit": dict(deployment.observed.get("desired", {}).get("minProfit", {})),
             "treasury": deployment.treasury,
+            "tipRecipient": tip_recipient_desired(deployment),
         }
         if minimums:
             minimums_store(deployment, minimums)
+        if paid := row.args.get("tipRecipient"):
+            tip_recipient_store(deployment, paid)
         Deployment.objects.filter(pk=deployment.pk).update(treasury=treasury)
         audit.record(
             verb="contract.limits",
@@ -273,6 +281,7 @@ def _limits(desk: Desk, row: Request) -> dict[str, Any]:
             after={
                 "minProfit": {token: str(raw) for token, raw in minimums.items()},
                 "treasury": treasury,
+                "tipRecipient": tip_recipient_desired(deployment),
             },
         )
         transaction.on_commit(lambda: push.contract_changed(deployment.pk), robust=True)

@@ -76,6 +76,11 @@ def min_profit_desired(deployment: Deployment) -> dict[str, int]:
     return {token: int(raw) for token, raw in held.items()}
 
 
+def tip_recipient_desired(deployment: Deployment) -> str:
+    """Whom the contract is to pay tips to; "" where nobody said."""
+    return str(deployment.observed.get("desired", {}).get("tipRecipient", ""))
+
+
 def _authority(deployment: Deployment, seen: Observation) -> Iterator[Drift]:
     if deployment.treasury and seen.treasury != deployment.treasury:
         yield _set("treasury", deployment.treasury, seen.treasury, "setTreasury(address)")
@@ -91,6 +96,15 @@ def _authority(deployment: Deployment, seen: Observation) -> Iterator[Drift]:
     for listed, is_listed in seen.routers.items():
         if is_listed and (router is None or listed != router.address):
             yield _listing("router", listed, "setRouter(address,bool)", wanted=False)
+    paid = tip_recipient_desired(deployment)
+    if paid and seen.tip_recipient != paid:
+        yield Drift(
+            key="tipRecipient",
+            desired=paid,
+            observed=seen.tip_recipient,
+            signature="setTipRecipient(address,bool)",
+            args=(paid, True),
+        )
 
 
 def _listings(deployment: Deployment, seen: Observation) -> Iterator[Drift]:

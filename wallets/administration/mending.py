@@ -143,11 +143,22 @@ def minimums_store(deployment: Deployment, raw_by_token: dict[str, int]) -> None
         raise ValueError("a minimum profit is above zero")
     with transaction.atomic():
         row = Deployment.objects.select_for_update().get(pk=deployment.pk)
-        desired = dict(row.observed.get("desired", {}))
-        desired["minProfit"] = {
-            **desired.get("minProfit", {}),
-            **{token: str(raw) for token, raw in raw_by_token.items()},
-        }
-        row.observed = {**row.observed, "desired": desired}
-        row.save(update_fields=["observed"])
+        held = row.observed.get("desired", {}).get("minProfit", {})
+        said = {token: str(raw) for token, raw in raw_by_token.items()}
+        _desire(row, "minProfit", {**held, **said})
     deployment.observed = row.observed
+
+
+def tip_recipient_store(deployment: Deployment, address: str) -> None:
+    """Keep with the deployment whom its contract is to pay tips to."""
+    with transaction.atomic():
+        row = Deployment.objects.select_for_update().get(pk=deployment.pk)
+        _desire(row, "tipRecipient", address)
+    deployment.observed = row.observed
+
+
+def _desire(row: Deployment, name: str, value: object) -> None:
+    """Under the row's lock; what was observed stays."""
+    desired = {**row.observed.get("desired", {}), name: value}
+    row.observed = {**row.observed, "desired": desired}
+    row.save(update_fields=["observed"])

@@ -30,13 +30,15 @@ _ID_SALT: Final = b"replacement of "
 class Parcel:
     """One signed payload on its way. ``last_block`` is in its calldata; None where it has none.
 
-    ``gas_price_wei``: what its includer gets of each gas at least.
+    ``gas_price_wei``: what its includer gets of each gas at least. ``tip_to``: whom it pays
+    besides, "" where that is not known, None where it pays nobody.
     """
 
     raw: bytes
     hash: str
     last_block: int | None
     gas_price_wei: int
+    tip_to: str | None = None
 
     @property
     def replacement_id(self) -> str:

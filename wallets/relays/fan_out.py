@@ -12,7 +12,7 @@ from typing import Final, Protocol
 
 from arbsite.base.errors import ArbError
 from contracts.kernel.jsonrpc import RpcError
-from contracts.kernel.relay_entry import RelayEntry
+from contracts.kernel.relay_entry import RelayEntry, tip_recipients
 from contracts.rpc import RpcUnavailable
 from wallets.kernel.bundles import Parcel
 from wallets.kernel.lifecycle import BUNDLE
@@ -48,6 +48,7 @@ class FanOut:
         self.relays: Sequence[Single] = builders or relays
         self.shows_bundles_only = bool(builders)
         self.entries = tuple(relay.entry for relay in relays)
+        self.tip_recipients = tip_recipients(relay.entry for relay in self.relays)
         names = "+".join(relay.name for relay in self.relays)
         prefix = BUNDLE if builders else "private:"
         short = names if len(prefix + names) <= VIA_MAX else f"{len(self.relays)} relays"
@@ -89,10 +90,18 @@ def _one(relay: Single, parcel: Parcel, deadline: float) -> Answer:
     if parcel.gas_price_wei < least:
         why = f"pays {parcel.gas_price_wei} wei per gas, {relay.name} takes {least} or more"
         return Answer(relay=relay.name, outcome=answers.NOT_SENT, detail=why)
+    if parcel.tip_to is not None and not _is_paid(relay.entry, parcel.tip_to):
+        why = f"it pays {parcel.tip_to or 'nobody that is known'}, not whom {relay.name} names"
+        return Answer(relay=relay.name, outcome=answers.NOT_SENT, detail=why)
     left_s = deadline - time.monotonic()
     if left_s <= 0:
         return Answer(relay=relay.name, outcome=answers.NOT_SENT, detail="no time left")
     return _guarded(relay.name, partial(relay.send, parcel, timeout_s=left_s))
+
+
+def _is_paid(entry: RelayEntry, tip_to: str) -> bool:
+    """Whether a tip to that address is a tip to this builder: who is not paid is not asked."""
+    return bool(tip_to) and entry.tip_recipient.lower() == tip_to.lower()
 
 
 def _guarded(name: str, ask: Callable[[], str]) -> Answer:

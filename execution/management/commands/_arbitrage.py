@@ -15,7 +15,6 @@ from django.db import transaction
 
 from arbsite.base import audit
 from arbsite.base.errors import Rejected
-from arbsite.base.units import Wei
 from contracts import adapters as contracts_adapters
 from contracts.models import Chain, Deployment
 from execution import accounting, adapters, fast_mode, selectors, services
@@ -26,6 +25,7 @@ from execution.kernel.plan import encode_execute
 from execution.leader import Leadership
 from execution.models import Execution
 from execution.simulator import Simulated
+from execution.tips import tips_now
 from execution.wanted import Acted, Wanted, wanted_from
 from prices import adapters as prices_adapters
 from prices import services as prices_services
@@ -87,6 +87,7 @@ class Market:
     def __init__(self, chain: Chain) -> None:
         monitor = prices_services.monitor_ensure(chain=chain)
         config = fast_mode.fast_mode_ensure(chain=chain).config
+        receiver = Deployment.objects.filter(chain=chain, kind="receiver", active=True).first()
         self.chain = chain
         self.max_slippage_bps = config.max_slippage_bps
         self.watcher = prices_adapters.watcher(
@@ -94,6 +95,7 @@ class Market:
             min_profit_bps=config.min_profit_threshold_bps,
             max_gas_price_wei=config.max_gas_price_wei,
             max_position_wei=int(config.max_position_wei),
+            tips=tips_now(chain=chain, config=config, receiver=receiver).terms,
         )
 
     def find(self, *, opportunity_pk: int | None) -> Found:
@@ -155,7 +157,7 @@ def simulate(found: Found) -> Simulated | None:
         sender=executors[0].address,
         to=receiver.address,
         data=encode_execute(found.wanted().plan),
-        value_wei=Wei(0),
+        value_wei=found.evaluation.tip_wei,
         gas_price_wei=found.evaluation.gas_price_wei,
         block_hash=found.evaluation.block.hash,
     )

@@ -7,7 +7,7 @@ from dataclasses import replace
 import pytest
 
 from prices.kernel.book import PoolState
-from prices.kernel.costs import Policy
+from prices.kernel.costs import NO_TIP, Policy, TipTerms
 from prices.kernel.lives import LifeEvent, LifeTracker
 from prices.kernel.opportunity import evaluate
 from prices.kernel.scan import Market, Scanner
@@ -110,8 +110,9 @@ def moved_pools(book, rng):
         yield PoolState(pool, r0 * share // 10_000, r1 * 10_000 // share)
 
 
+@pytest.mark.parametrize("tips", [NO_TIP, TipTerms(share_bps=6_000, most_wei=10**18)])
 @pytest.mark.parametrize("seed", [1, 2, 3])
-def test_deciding_only_what_changed_gives_what_deciding_all_gives(seed):
+def test_deciding_only_what_changed_gives_what_deciding_all_gives(seed, tips):
     rng = random.Random(seed)  # noqa: S311 - reproducible cases
     market = make_market(seed, tokens=8, pools=30)
     scanner = Scanner(market.book, lendable=market.lendable)
@@ -119,7 +120,8 @@ def test_deciding_only_what_changed_gives_what_deciding_all_gives(seed):
     touched = range(30)
     for number in range(101, 131):
         touched = market.book.apply_block(block_ref(number), moved_pools(market.book, rng))
-        held = Market(lenders=market.lenders(), costs=market.costs(), policy=policy)
+        costs = replace(market.costs(), tips=tips)
+        held = Market(lenders=market.lenders(), costs=costs, policy=policy)
         hot = list(scanner.hot(market=held, touched=touched)) if number % 2 else []
         result = scanner.scan(market=held, touched=touched)
         fresh = Scanner(market.book, lendable=market.lendable).scan(market=held, touched=[])

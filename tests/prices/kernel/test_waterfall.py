@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from prices.kernel.costs import Costs, NativeRate, Policy
+from prices.kernel.costs import NO_TIP, Costs, NativeRate, Policy, TipTerms
 from prices.kernel.lenders import FIRST_POOL, LenderKind
 from prices.kernel.sizing import Hop, Size, walk
 from prices.kernel.waterfall import (
@@ -32,8 +32,11 @@ rates = st.builds(NativeRate, st.integers(1, 10**30), st.integers(1, 10**30))
 lenders = st.sampled_from((FIRST_POOL, aave()))
 
 
-def make_costs(*, gas_price=500_000_000, tip=0, l1=0, gas=GAS):
-    return Costs(gas_price_wei=gas_price, tip_wei=tip, l1_fee_wei=l1, gas=gas, native_rates={})
+tip_terms = st.builds(TipTerms, share_bps=st.integers(0, 9_999), most_wei=st.integers(0, 10**20))
+
+
+def make_costs(*, gas_price=500_000_000, tips=NO_TIP, l1=0, gas=GAS):
+    return Costs(gas_price_wei=gas_price, tips=tips, l1_fee_wei=l1, gas=gas, native_rates={})
 
 
 def sized(hops, lender, amount):
@@ -47,12 +50,12 @@ def sized(hops, lender, amount):
     lender=lenders,
     amount=st.integers(1, 2**112),
     rate=rates,
-    tip=st.integers(0, 10**18),
+    tips=tip_terms,
     l1=st.integers(0, 10**18),
 )
-def test_the_steps_add_up_to_the_last_unit(hops, lender, amount, rate, tip, l1):
+def test_the_steps_add_up_to_the_last_unit(hops, lender, amount, rate, tips, l1):
     size = sized(hops, lender, amount)
-    costs = make_costs(tip=tip, l1=l1)
+    costs = make_costs(tips=tips, l1=l1)
     fall = explain(hops, size=size, lender=lender, costs=costs, rate=rate)
     rows = fall.rows()
     assert [row.step for row in rows] == list(Step)
@@ -66,7 +69,7 @@ def test_the_steps_add_up_to_the_last_unit(hops, lender, amount, rate, tip, l1):
 
 @given(hops=hops_strategy, amount=st.integers(1, 2**112), rate=rates)
 def test_each_step_is_what_its_definition_says(hops, amount, rate):
-    costs = make_costs(tip=7, l1=11)
+    costs = make_costs(l1=11)
     fall = explain(
         hops, size=sized(hops, FIRST_POOL, amount), lender=FIRST_POOL, costs=costs, rate=rate
     )
@@ -77,7 +80,7 @@ def test_each_step_is_what_its_definition_says(hops, amount, rate):
     assert fall.gross_spread == floor(price) - amount
     assert fall.swap_fees == floor(after_fees) - floor(price)
     gas = GAS[LenderKind.FIRST_POOL, len(hops)] * costs.gas_price_wei
-    for paid, wei in ((fall.gas, gas), (fall.relay_tip, 7), (fall.l1_data_fee, 11)):
+    for paid, wei in ((fall.gas, gas), (fall.relay_tip, 0), (fall.l1_data_fee, 11)):
         assert -paid == -floor(-Fraction(wei * rate.num, rate.den))
     assert fall.net_profit_bps == floor(Fraction(10_000 * fall.net, amount))
 

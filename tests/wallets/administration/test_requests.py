@@ -180,6 +180,23 @@ def test_new_limits_stand_in_the_row_and_on_chain(ask, act, office, deployed):
     assert event.before["minProfit"][token.address] != "12345"
 
 
+def test_a_new_tip_recipient_stands_in_the_row_and_on_chain(ask, act, office, deployed):
+    builder = "0x4848489f0b2BEdd788c696e2D79b6b69D7484848"
+
+    done = act(ask("limits", deployment=deployed, args={"tipRecipient": builder}))
+
+    assert done.result["drift"] == []
+    assert len(done.result["transactions"]) == 1
+    data = abi.encode_call("tipRecipient()")
+    assert abi.decode_address(office.rpc.eth_call(to=deployed.address, data=data)) == builder
+    deployed.refresh_from_db()
+    assert deployed.observed["tipRecipient"] == builder
+    event = AuditEvent.objects.get(verb="contract.limits")
+    assert (event.before["tipRecipient"], event.after["tipRecipient"]) == ("", builder)
+    # What nobody speaks of stays as it is.
+    assert act(ask("mend", deployment=deployed)).result["transactions"] == []
+
+
 def test_drift_is_shown_from_the_last_reading_and_mended(ask, act, deployed, reserve, market):
     someone = "0x1111111111111111111111111111111111111111"
     _send_as(

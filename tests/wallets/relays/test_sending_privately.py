@@ -3,6 +3,7 @@
 import pytest
 
 from contracts.kernel.relay_entry import Auth, Dialect, RelayEntry
+from contracts.models import Deployment
 from tests.wallets.conftest import (  # noqa: F401  fixtures of the send path
     CHAIN_ID,
     FEES,
@@ -24,8 +25,11 @@ from wallets.relays.private_rpc import PrivateRpcRelay
 pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.e2e]
 
 
-def bundle_to(wire, name, head):
-    entry = RelayEntry(kind="bundle", name=name, url=wire.url, dialect=Dialect.MAX_BLOCK)
+PAID = "0x" + "48" * 20
+
+
+def bundle_to(wire, name, head, **quirks):
+    entry = RelayEntry(kind="bundle", name=name, url=wire.url, dialect=Dialect.MAX_BLOCK, **quirks)
     return BundleRelay(entry, chain_id=CHAIN_ID, credential="", head=head)
 
 
@@ -219,3 +223,58 @@ def test_without_a_private_way_a_private_execution_takes_no_nonce(two):
         two.sender.send(planned(two).pk, fees=FEES)
 
     assert not Attempt.objects.exists()
+
+
+@pytest.fixture
+def tipping(two):
+    """The same, of whom one builder names a tip recipient, and another a different one."""
+    before = two.sender._ways.private
+    way = FanOut(
+        [
+            bundle_to(two.one, "one", two.head, tip_recipient=PAID),
+            bundle_to(two.other, "other", two.head, tip_recipient="0x" + "12" * 20),
+        ]
+    )
+    two.sender._ways.private = way
+    Deployment.objects.update(observed={"tipRecipient": PAID})
+    yield two
+    two.sender._ways.private = before
+    way.close()
+
+
+def relays_told():
+    rows = Submission.objects.order_by("relay")
+    return [(each.relay, each.outcome, each.detail) for each in rows]
+
+
+def test_a_bundle_with_a_tip_goes_to_whom_it_pays_alone(tipping):
+    assert tipping.sender.tip_recipients == {PAID.lower(), "0x" + "12" * 20}
+    facts = {**tipping.execution, "last_block": tipping.head() + 3, "private_only": True}
+    one = tipping.plan(**facts, value=7)
+    outcome = tipping.sender.send(one.pk, fees=FEES)
+
+    assert outcome.status == "submitted"
+    assert (len(tipping.one.sent()), tipping.other.sent()) == (1, [])
+    assert relays_told() == [
+        ("one", "accepted", "0x" + "be" * 32),
+        ("other", "not_sent", f"it pays {PAID}, not whom other names"),
+    ]
+    # Handed over again it is read from the record, and known to pay the same.
+    tipping.sender.resend(Attempt.objects.get().pk)
+    assert (len(tipping.one.sent()), tipping.other.sent()) == (2, [])
+
+
+def test_a_bundle_without_a_tip_goes_to_every_builder(tipping):
+    tipping.sender.send(planned(tipping).pk, fees=FEES)
+    assert (len(tipping.one.sent()), len(tipping.other.sent())) == (1, 1)
+
+
+@pytest.mark.parametrize("observed", [{}, {"tipRecipient": ""}, {"tipRecipient": "0x" + "99" * 20}])
+def test_a_tip_to_nobody_known_or_to_no_builder_is_handed_to_none(tipping, observed):
+    Deployment.objects.update(observed=observed)
+    facts = {**tipping.execution, "last_block": tipping.head() + 3, "private_only": True}
+    outcome = tipping.sender.send(tipping.plan(**facts, value=7).pk, fees=FEES)
+
+    assert tipping.one.sent() == tipping.other.sent() == []
+    assert "it pays " in outcome.detail
+    assert {outcome for _, outcome, _ in relays_told()} == {"not_sent"}
