@@ -46,7 +46,7 @@ def test_a_killed_process_is_back_and_prices_are_fresh_again(product, client, na
 
     back(product, name, old)
 
-    wait_for("fresh prices", lambda: fresh(client), within_s=20)
+    wait_for("fresh prices", lambda: fresh(client), within_s=60)
 
 
 def test_postgresql_killed_comes_back_with_nothing_lost(product, client):
@@ -55,7 +55,7 @@ def test_postgresql_killed_comes_back_with_nothing_lost(product, client):
 
     back(product, "postgres", old)
 
-    wait_for("fresh prices", lambda: fresh(client), within_s=20)
+    wait_for("fresh prices", lambda: fresh(client), within_s=60)
     after = {row["id"] for row in client.get("/api/executions?limit=200")["results"]}
     assert set(before) <= after
 
@@ -69,8 +69,8 @@ def test_a_node_that_goes_away_comes_back_and_trading_goes_on(product, client):
 
     back(product, "localchain", old)
 
-    wait_for("the node", lambda: rpc(node, "eth_blockNumber"), within_s=15)
-    wait_for("fresh prices", lambda: fresh(client), within_s=20)
+    wait_for("the node", lambda: rpc(node, "eth_blockNumber"), within_s=45)
+    wait_for("fresh prices", lambda: fresh(client), within_s=60)
     wait_for("a new execution", lambda: landed_after(client, newest), within_s=120)
 
 

@@ -251,5 +251,5 @@ def drain(node, words, executor):
         }
     )  # fmt: skip
     sent = node.ask("eth_sendRawTransaction", "0x" + bytes(signed.raw_transaction).hex())
-    wait_for("the theft", lambda: node.ask("eth_getTransactionReceipt", sent), within_s=20)
+    wait_for("the theft", lambda: node.ask("eth_getTransactionReceipt", sent), within_s=60)
     return value

@@ -61,7 +61,7 @@ def test_after_kill_9_of_everything_a_start_settles_what_was_open(own):
     assert own.process is not None
     os.kill(own.process.pid, signal.SIGKILL)
     own.process.wait(10)
-    wait_for("every child to die with it", lambda: not left_over(own), within_s=15)
+    wait_for("every child to die with it", lambda: not left_over(own), within_s=45)
     own.start()
 
     client = signed_in(own, password)

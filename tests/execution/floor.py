@@ -44,7 +44,7 @@ PASSPHRASE = b"a passphrase of this test"
 CHAIN_ID = 31337
 
 
-def await_(what, *, until_s=20.0, step_s=0.02):
+def await_(what, *, until_s=60.0, step_s=0.02):
     """The first true answer of ``what``; fails when time is up."""
     deadline = time.monotonic() + until_s
     while True:

