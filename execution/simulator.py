@@ -19,6 +19,9 @@ GAS_MARGIN_DEN: Final = 4
 # A pair that never saw a new second writes two fresh slots at its first swap in one; a node that
 # cannot be asked about the next block leaves them out of its estimate.
 UNSEEN_SLOTS_GAS: Final = Gas(2 * 22_100)
+# What is asked with while no limit is known, several times what any plan uses. Without one a node
+# takes its own, of up to a whole block, and refuses whom it thinks too poor to pay for that.
+AMPLE_GAS: Final = Gas(3_000_000)
 
 _INVALID_PARAMS: Final = -32602
 _STATE_GONE: Final = (
@@ -182,8 +185,9 @@ class Simulator:
         )
         estimated: Json = "0x0"
         if gas is None:
+            ample = unlimited | {"gas": hex(AMPLE_GAS)}
             called, estimated = self._ask(
-                [("eth_call", unlimited), ("eth_estimateGas", unlimited)], block=block
+                [("eth_call", ample), ("eth_estimateGas", ample)], block=block
             )
         else:
             (called,) = self._ask([("eth_call", unlimited | {"gas": hex(gas)})], block=block)

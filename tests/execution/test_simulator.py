@@ -156,6 +156,11 @@ def test_a_sender_that_cannot_pay_is_told_to_be_funded(traded, opportunity):
     assert "cannot pay" in found.revert.meaning
 
 
+def test_a_sender_need_not_hold_the_gas_of_a_whole_block(traded, opportunity):
+    held = int(traded.rpc.call("eth_getBalance", [EXECUTOR, "latest"]), 16)
+    assert simulated(traded, opportunity[1], price=Wei(held // 4_000_000)).ok
+
+
 def test_an_address_without_our_code_is_no_success(traded, opportunity):
     _, plan = opportunity
     with pytest.raises(SimulationFailed, match="no receiver of ours"):
