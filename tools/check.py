@@ -18,7 +18,12 @@ ROOT = Path(__file__).resolve().parent.parent
 BIN = ROOT / ".venv" / "bin"
 PYTHON = str(BIN / "python")
 FORGE = ROOT / "node_modules" / "@foundry-rs" / "forge-linux-amd64" / "bin" / "forge"
-PYTEST = (PYTHON, "-m", "pytest", "-q", "--durations=15", "--durations-min=5")
+# Shuffled by a seed: the same order for everybody, until another one is asked for.
+SEED = os.environ.get("TEST_SEED", "7")
+PYTEST = (
+    *(PYTHON, "-m", "pytest", "-q", "--durations=15", "--durations-min=5"),
+    f"--randomly-seed={SEED}",
+)
 PACKAGES = ["arbsite", "contracts", "wallets", "prices", "execution"]
 
 

@@ -60,10 +60,25 @@ def watched(place, wire):
     fast_mode.fast_mode_set(chain=place.chain, state="armed", reason="a test begins")
     place.start()
     await_(lambda: Monitor.objects.get(chain=place.chain).running == "stream", until_s=60)
+    calm(place, wire)
     yield
     place.stop()
     wire.held = []
     await_(lambda: settled(place), until_s=60)
+
+
+def calm(place, wire):
+    """Build what the market pays for still, until nothing was offered in two blocks."""
+
+    def quiet():
+        head = place.market.driver.step().number
+        await_(lambda: Monitor.objects.get(chain=place.chain).head_number == head)
+        if wire.held or Transaction.objects.filter(status__in=OPEN).exists():
+            wire.build(place.rpc)
+            return False
+        return FastMode.objects.get(chain=place.chain).state == "armed"
+
+    await_(lambda: quiet() and quiet(), until_s=120)
 
 
 def settled(place):

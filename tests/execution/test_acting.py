@@ -94,14 +94,14 @@ def hunted(session, touched, desk, *, times=1):
 
 def test_where_the_executor_is_busy_no_lesser_opportunity_takes_the_place_of_the_best(paying):
     session, touched = paying
-    best = huntable(session.watcher, touched)[0].identity
+    best = next(huntable(session.watcher, touched)).identity
 
     assert hunted(session, touched, DeskOfOneExecutor()) == [best]
 
 
 def test_a_hunt_that_met_a_busy_desk_comes_again_and_begins_with_the_best(paying):
     session, touched = paying
-    best = huntable(session.watcher, touched)[0].identity
+    best = next(huntable(session.watcher, touched)).identity
 
     assert hunted(session, touched, DeskOfOneExecutor(), times=3) == [best, best]
 
