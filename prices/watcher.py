@@ -25,6 +25,7 @@ from prices.kernel.scan import Market, Scanner, ScanResult
 from prices.registry import Registry, base_and_quote
 
 MAX_HOPS: Final = 3
+_NO_RATES: Final[Mapping[int, NativeRate]] = {}
 STABLES: Final = ("USDT", "USDC", "BUSD", "DAI", "FDUSD", "USD1", "TUSD")
 
 
@@ -241,14 +242,17 @@ class Watcher:
 
     def _build_market(self) -> Market:
         """The market as before, the same object, where nothing of it differs."""
+        old, price = self._held, self.gas_price_wei()
+        rates = self._routes.rates() if self.registry.native >= 0 else _NO_RATES
+        if old and old.costs.native_rates is rates and old.costs.gas_price_wei == price:
+            return old  # all else is held only as long as it stands
         costs = Costs(
-            gas_price_wei=self.gas_price_wei(),
+            gas_price_wei=price,
             tips=self.costs.tips,
             l1_fee_wei=self.costs.l1_fee_wei,
             gas=self.costs.gas,
-            native_rates=self._routes.rates() if self.registry.native >= 0 else {},
+            native_rates=rates,
         )
-        old = self._held
         if old is None or costs != old.costs:
             caps_hold = not self.policy.max_position_wei or (
                 old is not None and old.costs.native_rates == costs.native_rates

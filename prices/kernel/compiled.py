@@ -445,6 +445,23 @@ def expand(rates, table, levels, rings, touched, ranks, paths):
 
 
 @machine_code
+def react(rates, table, levels, pools, found, ranks, paths):
+    """`touch`, `through` and `expand` for a few pools, in one call from Python.
+
+    Where no ring through any of them is over break-even it ends after the first.
+    """
+    hope = False
+    for pool in pools:
+        touch(rates, table, levels, pool)
+        hope |= levels[MARGIN] > 0.0
+    levels[DROPPED] = 0.0
+    if not hope:
+        return 0
+    count = through(table, levels, pools, found)
+    return expand(rates, table, levels, found[:count], True, ranks, paths)
+
+
+@machine_code
 def over(rates, table, levels, least_marginal, ranks, paths):
     """The paths of pools whose marginal rates multiply to that much, ranked by rate after fees.
 

@@ -5,7 +5,7 @@ where their product passes are the pools of those pairs looked at. A ring below 
 cannot pay at any size, so almost all of them cost one multiplication.
 """
 
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from operator import is_
 from typing import Final, NamedTuple
@@ -25,10 +25,11 @@ _ROUNDING: Final = 1e-12
 # A pool moves its pair alone where few did; beyond this share all pairs are looked at at once.
 _FEW: Final = 16
 MOST_CANDIDATES: Final = 8_192
+_SORTED_HERE: Final = 64  # so few are sorted before numpy has begun
 _NO_GAS: Final = Gas(2**63)
 _KINDER: Final = 1.25  # costs may move so far either way before break-even rates are made anew
 
-Ranked = list[tuple[float, tuple[int, ...]]]
+Ranked = tuple[float, tuple[int, ...]]
 Lenders = Mapping[int, Sequence[Lender]]
 
 
@@ -39,7 +40,7 @@ class Found(NamedTuple):
     (`Search.over`).
     """
 
-    paths: Ranked
+    paths: list[Ranked]
     left_out: int
 
 
@@ -74,6 +75,7 @@ class Search:
         self._bounds = self._levels[at : at + self.graph.rings]
         self._terms = self._levels[at + self.graph.rings :].reshape(-1, 2)
         self._rings: Words = np.zeros(self.graph.rings + 1, dtype=np.uint32)
+        self._few: npt.NDArray[np.int64] = np.zeros(_FEW, dtype=np.int64)
         self._candidates = _Answer(MOST_CANDIDATES)
         self._over = _Answer(most)
         self._tokens = sorted(lendable)
@@ -126,27 +128,40 @@ class Search:
         An upper bound ranks them: no path with a better outcome is missing, however it ranks.
         ``touched``: only paths through one of these pools (default: all paths).
         """
-        self._follow()
-        if touched is None:
-            count = compiled.passing(self._table, self._levels, self._rings)
-        else:
-            if len(touched) <= _FEW and not any(self._may_pay(pool) for pool in touched):
-                return Found([], 0)
-            pools = np.fromiter(touched, dtype=np.int64, count=len(touched))
-            count = compiled.through(self._table, self._levels, pools, self._rings)
-        if not count:
-            return Found([], 0)
+        ranked, left_out = self._paying(touched)
+        return Found(list(ranked), left_out)
+
+    def likeliest(self, touched: Collection[int]) -> Iterator[Ranked]:
+        """`paying` by and by: whoever stops at the first does not wait for the rest."""
+        return self._paying(touched)[0]
+
+    def _paying(self, touched: Collection[int] | None) -> tuple[Iterator[Ranked], int]:
+        rates, table, levels, rings = self.book.rates, self._table, self._levels, self._rings
         answer = self._candidates
-        kept = compiled.expand(
-            self.book.rates,
-            self._table,
-            self._levels,
-            self._rings[:count],
-            touched is not None,
-            answer.ranks,
-            answer.paths,
-        )
-        return answer.best_first(kept, left_out=int(self._levels[compiled.DROPPED]))
+        if touched is not None and len(touched) <= _FEW:
+            if self._stale or not self._moved.issubset(touched):
+                self._follow()
+            self._moved.clear()  # these are looked at now
+            pools = self._few[: len(touched)]
+            pools[:] = tuple(touched)
+            kept = compiled.react(rates, table, levels, pools, rings, answer.ranks, answer.paths)
+        else:
+            self._follow()
+            if touched is None:
+                count = compiled.passing(table, levels, rings)
+            else:
+                pools = np.fromiter(touched, dtype=np.int64, count=len(touched))
+                count = compiled.through(table, levels, pools, rings)
+            kept = compiled.expand(
+                rates,
+                table,
+                levels,
+                rings[:count],
+                touched is not None,
+                answer.ranks,
+                answer.paths,
+            )
+        return answer.best_first(kept), int(levels[compiled.DROPPED])
 
     def over(self, min_spread_bps: Bps) -> Found:
         """Paths whose marginal rates multiply to at least 1 + the minimum spread.
@@ -160,11 +175,7 @@ class Search:
         kept = compiled.over(
             self.book.rates, self._table, self._levels, bound, answer.ranks, answer.paths
         )
-        return answer.best_first(kept, left_out=int(self._levels[compiled.DROPPED]))
-
-    def _may_pay(self, pool: int) -> bool:
-        compiled.touch(self.book.rates, self._table, self._levels, pool)
-        return bool(self._levels[compiled.MARGIN] > 0.0)
+        return Found(list(answer.best_first(kept)), int(self._levels[compiled.DROPPED]))
 
     def _follow(self) -> None:
         """Bring the pairs to the book's state."""
@@ -215,6 +226,9 @@ class Search:
         compiled.over(rates, table, levels, np.inf, self._over.ranks, self._over.paths)
         if self.book.pools:
             compiled.touch(rates, table, levels, 0)
+            answer = self._candidates
+            few = self._few[:1]
+            compiled.react(rates, table, levels, few, self._rings, answer.ranks, answer.paths)
 
 
 class _Answer:
@@ -224,15 +238,22 @@ class _Answer:
         self.ranks: Floats = np.zeros(most)
         self.paths: npt.NDArray[np.int32] = np.zeros((most, 4), dtype=np.int32)
 
-    def best_first(self, kept: int, *, left_out: int) -> Found:
-        order = np.argsort(-self.ranks[:kept], kind="stable")
-        ranks: Iterable[float] = self.ranks[order].tolist()
-        rows: list[list[int]] = self.paths[order].tolist()
-        paths = [
-            (rank, tuple(row) if row[3] >= 0 else tuple(row[:3] if row[2] >= 0 else row[:2]))
-            for rank, row in zip(ranks, rows, strict=True)
-        ]
-        return Found(paths, left_out)
+    def best_first(self, kept: int) -> Iterator[Ranked]:
+        """The first so many, falling; what the next search writes is not among them."""
+        if not kept:
+            return iter(())
+        ranks: list[float] = self.ranks[:kept].tolist()
+        if kept > _SORTED_HERE:
+            order: list[int] = np.argsort(-self.ranks[:kept], kind="stable").tolist()
+        else:
+            order = sorted(range(kept), key=ranks.__getitem__, reverse=True)
+        rows = self.paths[:kept].copy()
+        return ((ranks[at], _edges(rows[at].tolist())) for at in order)
+
+
+def _edges(row: list[int]) -> tuple[int, ...]:
+    """A path without what stands behind its last edge."""
+    return tuple(row) if row[3] >= 0 else tuple(row[:3] if row[2] >= 0 else row[:2])
 
 
 def _least_owed(sources: Sequence[Lender]) -> float:
