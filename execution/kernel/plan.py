@@ -228,6 +228,7 @@ class Validity:
             raise ValueError(f"blocks={self.blocks} and seconds={self.seconds} are at least 1")
 
 
+@lru_cache(maxsize=64)
 def validity_for(*, block_time_ms: int, blocks: int = 3, slack_s: int = 30) -> Validity:
     """So many blocks, and the seconds they take (rounded up) with some slack for clocks."""
     return Validity(blocks=blocks, seconds=-(-blocks * block_time_ms // 1000) + slack_s)
@@ -289,16 +290,18 @@ def plan_to_simulate(
         hops=(
             *_lending_hop(evaluation, book=book),
             *(
-                PlanHop(
-                    pair=book.pools[hop.pool].address,
-                    fee_bps=hop.fee_bps,
-                    # Even edges of the book go from token0 to token1.
-                    zero_for_one=not hop.edge & 1,
-                )
+                # Even edges of the book go from token0 to token1.
+                _crossing(book.pools[hop.pool].address, hop.fee_bps, not hop.edge & 1)
                 for hop in evaluation.hops
             ),
         ),
     )
+
+
+@lru_cache(maxsize=16_384)
+def _crossing(pair: str, fee_bps: Bps, zero_for_one: bool) -> PlanHop:
+    """One object for each crossing: it is checked once, and templates find it by identity."""
+    return PlanHop(pair=pair, fee_bps=fee_bps, zero_for_one=zero_for_one)
 
 
 def _lending_hop(evaluation: Evaluation, *, book: PoolBook) -> tuple[PlanHop, ...]:
@@ -322,9 +325,15 @@ def _lending_hop(evaluation: Evaluation, *, book: PoolBook) -> tuple[PlanHop, ..
 
 
 def _lower(address: str, *, name: str) -> str:
-    if _ADDRESS.fullmatch(address) is None:
+    lower = _address(address)
+    if lower is None:
         raise BadPlan(f"its {name} is no address")
-    return address.lower()
+    return lower
+
+
+@lru_cache(maxsize=4096)
+def _address(text: str) -> str | None:
+    return None if _ADDRESS.fullmatch(text) is None else text.lower()
 
 
 def _check_sized(amount: int, min_profit: int, deadline_s: int, last_block: int) -> None:
