@@ -99,7 +99,9 @@ def decode_sync(log: object) -> SyncEvent:
     fields = _fields(log, name="log")
     if fields.get("topics") != _SYNC_TOPICS:  # as every node writes it
         _topics(fields, topic=SYNC_TOPIC, count=1)
-    reserve0, reserve1 = _words(fields, count=2)
+    raw = _data(fields, size=2 * _WORD_BYTES)
+    reserve0 = int.from_bytes(raw[:_WORD_BYTES], "big")
+    reserve1 = int.from_bytes(raw[_WORD_BYTES:], "big")
     if reserve0 > UINT112_MAX or reserve1 > UINT112_MAX:
         raise MalformedEvent("Sync log: a reserve beyond 112 bits", fields.get("data"))
     return SyncEvent(
@@ -237,8 +239,14 @@ def _topic_address(topic: str) -> str:
 
 
 def _words(fields: Mapping[str, object], *, count: int) -> list[int]:
+    raw = _data(fields, size=_WORD_BYTES * count)
+    return [
+        int.from_bytes(raw[at : at + _WORD_BYTES], "big") for at in range(0, len(raw), _WORD_BYTES)
+    ]
+
+
+def _data(fields: Mapping[str, object], *, size: int) -> bytes:
     data = fields.get("data")
-    size = _WORD_BYTES * count
     if type(data) is not str or len(data) != 2 + 2 * size or data[:2] != "0x":
         raise MalformedEvent("log data", data)
     try:
@@ -247,7 +255,7 @@ def _words(fields: Mapping[str, object], *, count: int) -> list[int]:
         raise MalformedEvent("log data", data) from None
     if len(raw) != size:  # it skips spaces
         raise MalformedEvent("log data", data)
-    return [int.from_bytes(raw[at : at + _WORD_BYTES], "big") for at in range(0, size, _WORD_BYTES)]
+    return raw
 
 
 def _position(fields: Mapping[str, object]) -> tuple[BlockNumber, str, int, bool]:

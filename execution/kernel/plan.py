@@ -273,6 +273,10 @@ def plan_to_simulate(
 ) -> Plan:
     """`plan_from` for any opportunity, to be looked at and never sent. Raises: BadPlan."""
     waterfall = evaluation.waterfall
+    hops = _lending_hop(evaluation, book=book)
+    for hop in evaluation.hops:
+        # Even edges of the book go from token0 to token1.
+        hops.append(_crossing(book.pools[hop.pool].address, hop.fee_bps, not hop.edge & 1))
     return Plan(
         lender_kind=LENDER_CODES[evaluation.lender.kind],
         lender=evaluation.lender_address,
@@ -287,14 +291,7 @@ def plan_to_simulate(
         ),
         deadline_s=block_timestamp_s + validity.seconds,
         last_block=BlockNumber(evaluation.block.number + validity.blocks),
-        hops=(
-            *_lending_hop(evaluation, book=book),
-            *(
-                # Even edges of the book go from token0 to token1.
-                _crossing(book.pools[hop.pool].address, hop.fee_bps, not hop.edge & 1)
-                for hop in evaluation.hops
-            ),
-        ),
+        hops=tuple(hops),
     )
 
 
@@ -304,24 +301,19 @@ def _crossing(pair: str, fee_bps: Bps, zero_for_one: bool) -> PlanHop:
     return PlanHop(pair=pair, fee_bps=fee_bps, zero_for_one=zero_for_one)
 
 
-def _lending_hop(evaluation: Evaluation, *, book: PoolBook) -> tuple[PlanHop, ...]:
+def _lending_hop(evaluation: Evaluation, *, book: PoolBook) -> list[PlanHop]:
     """The pair outside the path that lends, which the contract wants before the path.
 
     Its direction says which of its tokens is lent; its fee says what is repaid.
     """
     lender = evaluation.lender
     if lender.kind is not LenderKind.PAIR:
-        return ()
+        return []
     index = book.pool_index(lender.address)
     if index is None or evaluation.borrow_token not in book.edge_tokens(2 * index):
         raise BadPlan(f"pair {lender.address} does not lend the borrow token")
-    return (
-        PlanHop(
-            pair=lender.address,
-            fee_bps=lender.premium_bps,
-            zero_for_one=book.pools[index].token0 == evaluation.borrow_token,
-        ),
-    )
+    zero_for_one = book.pools[index].token0 == evaluation.borrow_token
+    return [_crossing(lender.address, lender.premium_bps, zero_for_one)]
 
 
 def _lower(address: str, *, name: str) -> str:

@@ -245,7 +245,8 @@ class PoolBook:
             raise BlockGap(head=head, block=block)
         last = {state.pool: state for state in states}
         self._check(last.values())
-        before = []
+        before: list[PoolState] = []
+        moved: set[int] = set()
         for state in last.values():
             pool = state.pool
             if pool in self.unknown:  # its past is not known: it waits for a load
@@ -253,11 +254,12 @@ class PoolBook:
             old = PoolState(pool, self.reserve0[pool], self.reserve1[pool])
             if old != state:
                 before.append(old)
+                moved.add(pool)
                 self._put(state)
-        self._journal.append(_Undo(parent=head, before=tuple(before)))
+        self._journal.append(_Undo(head, tuple(before)))
         self.head = block
         self.version += 1
-        return frozenset(old.pool for old in before)
+        return frozenset(moved)
 
     def rollback_to(self, block_hash: str) -> frozenset[int]:
         """Undo blocks until the head is that one, the common ancestor of the new branch.

@@ -8,6 +8,7 @@ from prices.kernel.costs import NativeRate
 
 _Side = tuple[int, int]  # (pool, the token at its other side)
 _Direct = tuple[int, bool]  # (pool, whether the native coin is its second token)
+_NONE: frozenset[int] = frozenset()
 _Best = tuple[int, NativeRate]  # (how deep the route is in the native coin, its rate)
 
 
@@ -35,10 +36,10 @@ class NativeRoutes:
             token: [side for side in sides if side[1] in self._direct]
             for token, sides in others.items()
         }
-        self._of_pool: dict[int, set[int]] = defaultdict(set)  # tokens with a direct route
+        self._of_pool: dict[int, frozenset[int]] = {}  # tokens with a direct route
         for token in self._tokens & self._direct.keys():
             for index, _ in self._direct[token]:
-                self._of_pool[index].add(token)
+                self._of_pool[index] = self._of_pool.get(index, _NONE) | {token}
         self._moved = book.follow()
         self._quarantined: frozenset[int] | None = None
         self._roundabout = self._tokens  # their routes hang on more than their own pools
@@ -54,8 +55,8 @@ class NativeRoutes:
             self._quarantined = frozenset(self.book.quarantined)
             stale = self._tokens
         elif self._moved:
-            hit = self._moved & self._of_pool.keys()
-            stale = stale.union(*(self._of_pool[pool] for pool in hit))
+            for pool in self._moved:
+                stale = stale | self._of_pool.get(pool, _NONE)
         elif self._rates:
             return self._rates
         self._moved.clear()
@@ -67,21 +68,22 @@ class NativeRoutes:
         known: dict[int, _Best | None] = {}
         changed: dict[int, NativeRate] = {}
         lost: list[int] = []
-        roundabout = set(self._roundabout)
+        turned: set[int] = set()
         for token in stale:
             best: _Best | None = None
             if token == self.native:
                 best = (0, NativeRate(1, 1))
             else:
                 best = self._best_direct(token, known)
-            (roundabout.add if best is None else roundabout.discard)(token)
+            if (best is None) != (token in self._roundabout):
+                turned.add(token)
             best = best or self._best_through(token, known)
             if best is None:
                 lost.append(token)
             elif best[1] != self._rates.get(token):
                 changed[token] = best[1]
-        if roundabout != self._roundabout:
-            self._roundabout = frozenset(roundabout)
+        if turned:
+            self._roundabout ^= turned
         if changed or any(token in self._rates for token in lost):
             kept = {token: rate for token, rate in self._rates.items() if token not in lost}
             self._rates = kept | changed

@@ -25,7 +25,6 @@ _ROUNDING: Final = 1e-12
 # A pool moves its pair alone where few did; beyond this share all pairs are looked at at once.
 _FEW: Final = 16
 MOST_CANDIDATES: Final = 8_192
-_SORTED_HERE: Final = 64  # so few are sorted before numpy has begun
 _NO_GAS: Final = Gas(2**63)
 _KINDER: Final = 1.25  # costs may move so far either way before break-even rates are made anew
 
@@ -242,13 +241,14 @@ class _Answer:
         """The first so many, falling; what the next search writes is not among them."""
         if not kept:
             return iter(())
-        ranks: list[float] = self.ranks[:kept].tolist()
-        if kept > _SORTED_HERE:
-            order: list[int] = np.argsort(-self.ranks[:kept], kind="stable").tolist()
-        else:
-            order = sorted(range(kept), key=ranks.__getitem__, reverse=True)
-        rows = self.paths[:kept].copy()
-        return ((ranks[at], _edges(rows[at].tolist())) for at in order)
+        return _falling(self.ranks[:kept].copy(), self.paths[:kept].copy())
+
+
+def _falling(ranks: Floats, paths: npt.NDArray[np.int32]) -> Iterator[Ranked]:
+    best = int(ranks.argmax())  # the first of equals, as the sort has it
+    yield float(ranks[best]), _edges(paths[best].tolist())
+    for at in np.argsort(-ranks, kind="stable")[1:].tolist():
+        yield float(ranks[at]), _edges(paths[at].tolist())
 
 
 def _edges(row: list[int]) -> tuple[int, ...]:

@@ -78,7 +78,7 @@ class Paid(NamedTuple):
     @property
     def complete(self) -> bool:
         """Whether every cost is known."""
-        return None not in (self.gas, self.l1_data_fee)
+        return self.gas is not None and self.l1_data_fee is not None
 
     @property
     def total(self) -> int:
@@ -115,7 +115,7 @@ class Waterfall(NamedTuple):
     @property
     def complete(self) -> bool:
         """Whether every cost is known."""
-        return None not in (self.gas, self.l1_data_fee)
+        return self.gas is not None and self.l1_data_fee is not None
 
     @property
     def net_profit_bps(self) -> Bps:
@@ -195,9 +195,13 @@ def paid_in_native(
     ``profit`` and ``least``, the net profit that a tip leaves untouched: raw units.
     """
     gas_used = costs.gas.get((kind, hops))
-    gas = _cost(None if gas_used is None else gas_used * costs.gas_price_wei, rate=rate)
-    l1_data_fee = _cost(costs.l1_fee_wei, rate=rate)
-    if gas is None or l1_data_fee is None:
+    gas = None if gas_used is None else gas_used * costs.gas_price_wei
+    if gas:
+        gas = None if rate is None else -rate.tokens_ceil(gas)
+    l1_data_fee: int | None = costs.l1_fee_wei
+    if l1_data_fee:
+        l1_data_fee = None if rate is None else -rate.tokens_ceil(l1_data_fee)
+    if gas is None or l1_data_fee is None or not costs.tips.share_bps:
         return Paid(gas, 0, l1_data_fee, _NO_WEI)
     return tipped(profit, gas=gas, l1_data_fee=l1_data_fee, tips=costs.tips, rate=rate, least=least)
 
@@ -210,12 +214,6 @@ def tipped(
         return Paid(gas, 0, l1_data_fee, _NO_WEI)
     tip_wei = tips.offered(profit + gas + l1_data_fee, least=least, rate=rate)
     return Paid(gas, -rate.tokens_ceil(tip_wei) if rate else 0, l1_data_fee, tip_wei)
-
-
-def _cost(wei: int | None, *, rate: NativeRate | None) -> int | None:
-    if not wei:
-        return wei  # nothing, or nobody knows
-    return None if rate is None else -rate.tokens_ceil(wei)
 
 
 def depth(hops: Sequence[Hop]) -> int:
@@ -312,8 +310,9 @@ def on_chain_min_profit(
     The contract's own minimum; all costs after the loan plus ``floor`` (`Policy.threshold`); the
     expected profit less the slippage allowed on the last output.
     """
-    costs = waterfall.expected_profit - waterfall.net
-    slipped = waterfall.expected_profit - amount_out * max_slippage_bps // BPS_ONE
+    expected = waterfall.expected_profit
+    costs = expected - waterfall.net
+    slipped = expected - amount_out * max_slippage_bps // BPS_ONE
     return TokenAmount(max(contract_min, costs + floor, slipped, 1))
 
 
