@@ -386,12 +386,71 @@ def _net_wei(rates, table, levels, hops, path, count, rate):
 
 
 @machine_code
+def _least_rate(table, levels, hops, count, rank, moved, moved_depth):
+    """The rate after fees below which no pools of a ring can have a rank above that one.
+
+    `_net_wei` turned round. No path of the ring is deeper than one of the deepest pool of every
+    pair, and since it gains, no hop comes in more cheaply than behind the best rates of the rest.
+    ``moved``: the directed pair that must be crossed by a pool of at most that depth, or -1.
+    """
+    pairs = table[PAIRS]
+    tokens = table[table[TOKEN_IN] :]
+    best = levels[LEVELS:]
+    deep = levels[LEVELS + 4 * pairs :]
+    rings = pairs + table[THREES] + table[FOURS]
+    terms = levels[LEVELS + 6 * pairs + rings :]
+    cost = levels[COST_WEI + count - 2] / _SURE
+    least = _NEVER
+    for start in range(count):
+        token = tokens[hops[start]]
+        wei_per_unit = terms[2 * token + 1]
+        if wei_per_unit == 0.0:
+            continue
+        flat = 0.0
+        ahead = 1.0
+        for step in range(count - 1, -1, -1):
+            hop = hops[(start + step) % count]
+            ahead *= best[hop]
+            flat += 1.0 / (ahead * (moved_depth if hop == moved else deep[hop]))
+        gain = max(((rank + cost) / wei_per_unit - 1.0) / _SURE, 0.0)
+        least = min(least, sqrt(terms[2 * token]) + sqrt(gain * flat))
+    return least * least * (1.0 - _ROUND)
+
+
+@machine_code
+def _moved_depth(rates, table, hops, count):
+    """The one directed pair of a ring that pools stamped by `through` are of, and their depth.
+
+    -1 and 0 where there is more than one such pair, or the ring takes it both ways.
+    """
+    epoch = table[EPOCH]
+    edges = table[table[EDGES] :]
+    offsets = table[table[EDGE_OFFSETS] :]
+    pool_stamps = table[table[POOL_STAMPS] :]
+    ring_stamps = table[table[RING_STAMPS] :]
+    moved, depth = np.int64(-1), 0.0
+    for hop in range(count):
+        directed = hops[hop]
+        if ring_stamps[directed >> 1] != epoch:
+            continue
+        if moved >= 0:
+            return np.int64(-1), 0.0
+        moved = directed
+        for at in range(offsets[directed], offsets[directed + 1]):
+            edge = edges[at]
+            if pool_stamps[edge >> 1] == epoch:
+                depth = max(depth, rates[2, edge])
+    return moved, depth
+
+
+@machine_code
 def expand(rates, table, levels, rings, touched, ranks, paths):
     """The paths of pools of these rings that may pay, ranked by the most that they can net in wei.
 
     ``touched``: only those that cross a pool which `through` stamped. ``paths``: edges from the
     ring's smallest token on, -1 behind the last. A heap with the least first; the best are kept
-    where not all fit, and ``levels[DROPPED]`` counts the rest. Returns: how many are kept.
+    where not all fit, and ``levels[DROPPED]`` says whether, and very roughly how many, did not.
+    Returns: how many are kept.
     """
     pairs = table[PAIRS]
     epoch = table[EPOCH]
@@ -413,6 +472,16 @@ def expand(rates, table, levels, rings, touched, ranks, paths):
         for hop in range(count - 1, 0, -1):
             ahead[hop - 1] = ahead[hop] * best[hops[hop]]
         least = bound[ring] * (1.0 - _ROUND)
+        if kept == len(ranks) and kept:
+            moved, depth_of = np.int64(-1), 0.0
+            if touched:
+                moved, depth_of = _moved_depth(rates, table, hops, count)
+            needed = _least_rate(table, levels, hops, count, ranks[0], moved, depth_of)
+            if needed > least:
+                least = needed
+                levels[DROPPED] += 1.0
+            if best[hops[0]] * ahead[0] <= least:
+                continue
         depth = 0
         at[0] = offsets[hops[0]]
         while depth >= 0:

@@ -25,6 +25,7 @@ _ROUNDING: Final = 1e-12
 # A pool moves its pair alone where few did; beyond this share all pairs are looked at at once.
 _FEW: Final = 16
 MOST_CANDIDATES: Final = 8_192
+_FIRST: Final = 2  # found first: to know the best as such, the bound of the next is enough
 _NO_GAS: Final = Gas(2**63)
 _KINDER: Final = 1.25  # costs may move so far either way before break-even rates are made anew
 
@@ -76,6 +77,7 @@ class Search:
         self._rings: Words = np.zeros(self.graph.rings + 1, dtype=np.uint32)
         self._few: npt.NDArray[np.int64] = np.zeros(_FEW, dtype=np.int64)
         self._candidates = _Answer(MOST_CANDIDATES)
+        self._first = _Answer(_FIRST)
         self._over = _Answer(most)
         self._tokens = sorted(lendable)
         self._lendable = np.array(self._tokens, dtype=np.int64)
@@ -127,16 +129,33 @@ class Search:
         An upper bound ranks them: no path with a better outcome is missing, however it ranks.
         ``touched``: only paths through one of these pools (default: all paths).
         """
-        ranked, left_out = self._paying(touched)
+        ranked, left_out = self._paying(touched, self._candidates)
         return Found(list(ranked), left_out)
 
     def likeliest(self, touched: Collection[int]) -> Iterator[Ranked]:
-        """`paying` by and by: whoever stops at the first does not wait for the rest."""
-        return self._paying(touched)[0]
+        """`paying` by and by: whoever stops at the first does not wait for the rest.
 
-    def _paying(self, touched: Collection[int] | None) -> tuple[Iterator[Ranked], int]:
+        It ends where the book or the terms move on.
+        """
+        if len(touched) > _FEW:
+            return self._paying(touched, self._candidates)[0]
+        found, left_out = self._paying(touched, self._first)
+        return self._then(found, touched) if left_out else found
+
+    def _then(self, found: Iterator[Ranked], touched: Collection[int]) -> Iterator[Ranked]:
+        """The few that were found, then the many others that there are."""
+        at = (self.book.version, self._given)
+        first = list(found)
+        yield from first
+        if (self.book.version, self._given) == at:
+            given = set(first)
+            rest = self._paying(touched, self._candidates)[0]
+            yield from (each for each in rest if each not in given)
+
+    def _paying(
+        self, touched: Collection[int] | None, answer: "_Answer"
+    ) -> tuple[Iterator[Ranked], int]:
         rates, table, levels, rings = self.book.rates, self._table, self._levels, self._rings
-        answer = self._candidates
         if touched is not None and len(touched) <= _FEW:
             if self._stale or not self._moved.issubset(touched):
                 self._follow()
