@@ -418,29 +418,32 @@ def _least_rate(table, levels, hops, count, rank, moved, moved_depth):
 
 
 @machine_code
-def _moved_depth(rates, table, hops, count):
-    """The one directed pair of a ring that pools stamped by `through` are of, and their depth.
+def _moved_pair(table, hops, count):
+    """The one directed pair of a ring that pools stamped by `through` are of; -1 where there is
+    more than one such pair, or the ring takes it both ways."""
+    epoch = table[EPOCH]
+    stamps = table[table[RING_STAMPS] :]
+    moved = np.int64(-1)
+    for hop in range(count):
+        if stamps[hops[hop] >> 1] == epoch:
+            if moved >= 0:
+                return np.int64(-1)
+            moved = hops[hop]
+    return moved
 
-    -1 and 0 where there is more than one such pair, or the ring takes it both ways.
-    """
+
+@machine_code
+def _moved_depth(rates, table, directed):
+    """The depth of the deepest pool of a directed pair that `through` stamped."""
     epoch = table[EPOCH]
     edges = table[table[EDGES] :]
     offsets = table[table[EDGE_OFFSETS] :]
-    pool_stamps = table[table[POOL_STAMPS] :]
-    ring_stamps = table[table[RING_STAMPS] :]
-    moved, depth = np.int64(-1), 0.0
-    for hop in range(count):
-        directed = hops[hop]
-        if ring_stamps[directed >> 1] != epoch:
-            continue
-        if moved >= 0:
-            return np.int64(-1), 0.0
-        moved = directed
-        for at in range(offsets[directed], offsets[directed + 1]):
-            edge = edges[at]
-            if pool_stamps[edge >> 1] == epoch:
-                depth = max(depth, rates[2, edge])
-    return moved, depth
+    stamps = table[table[POOL_STAMPS] :]
+    depth = 0.0
+    for at in range(offsets[directed], offsets[directed + 1]):
+        if stamps[edges[at] >> 1] == epoch:
+            depth = max(depth, rates[2, edges[at]])
+    return depth
 
 
 @machine_code
@@ -465,6 +468,8 @@ def expand(rates, table, levels, rings, touched, ranks, paths):
     done = np.ones(5)
     ahead = np.ones(5)
     levels[DROPPED] = 0.0
+    moved = depth_for = np.int64(-1)
+    depth_of = 0.0
     kept = 0
     for ring in rings:
         count = _ring_into(table, ring, hops)
@@ -473,9 +478,10 @@ def expand(rates, table, levels, rings, touched, ranks, paths):
             ahead[hop - 1] = ahead[hop] * best[hops[hop]]
         least = bound[ring] * (1.0 - _ROUND)
         if kept == len(ranks) and kept:
-            moved, depth_of = np.int64(-1), 0.0
             if touched:
-                moved, depth_of = _moved_depth(rates, table, hops, count)
+                moved = _moved_pair(table, hops, count)
+                if moved >= 0 and moved != depth_for:
+                    depth_for, depth_of = moved, _moved_depth(rates, table, moved)
             needed = _least_rate(table, levels, hops, count, ranks[0], moved, depth_of)
             if needed > least:
                 least = needed
