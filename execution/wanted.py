@@ -57,12 +57,11 @@ class Wanted:
         )
         if (price_wei, paid.tip_wei) == (each.gas_price_wei, each.tip_wei):
             return self
-        fall = replace(each.waterfall, gas=paid.gas, relay_tip=paid.relay_tip)
+        fall = each.waterfall._replace(gas=paid.gas, relay_tip=paid.relay_tip)
         floor = fall.expected_profit - fall.net + max(self.threshold, least)
         return replace(
             self,
-            evaluation=replace(
-                each,
+            evaluation=each._replace(
                 waterfall=fall,
                 gas_price_wei=price_wei,
                 tip_wei=paid.tip_wei,

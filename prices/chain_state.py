@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from arbsite.base.errors import Retryable
-from arbsite.base.units import BlockNumber, TokenAmount
+from arbsite.base.units import TokenAmount
 from contracts.kernel.abi import BadAnswer
 from contracts.kernel.events import NewHead, decode_head
 from contracts.kernel.jsonrpc import RpcError, hex_bytes
@@ -57,7 +57,7 @@ def read_head(rpc: HttpRpc, block: str = "latest") -> NewHead:
 
 def block_ref(head: NewHead) -> BlockRef:
     """A header as the book takes it."""
-    return BlockRef(number=BlockNumber(head.number), hash=head.hash, parent_hash=head.parent_hash)
+    return BlockRef(head.number, head.hash, head.parent_hash)
 
 
 def read_market(

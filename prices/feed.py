@@ -12,7 +12,7 @@ import asyncio
 import logging
 from collections.abc import AsyncGenerator, Callable, Sequence
 from dataclasses import dataclass
-from typing import Final
+from typing import Final, NamedTuple
 
 from arbsite.base.errors import Retryable
 from contracts.kernel.events import MalformedEvent, NewHead, decode_head
@@ -26,8 +26,7 @@ ASIDE_BLOCKS: Final = 32  # so many it agrees on before an endpoint that lost a 
 __all__ = ["Advance", "Down", "Feed", "FeedBlock", "Lost", "Step"]
 
 
-@dataclass(frozen=True, slots=True)
-class Advance:
+class Advance(NamedTuple):
     """Blocks that join one after the other to ``ancestor``, a hash the book knows."""
 
     ancestor: str

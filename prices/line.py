@@ -10,7 +10,7 @@ import time
 from collections import deque
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
-from typing import Final
+from typing import Final, NamedTuple
 
 from arbsite.base.errors import Retryable
 from contracts.endpoints import Endpoint, endpoint_of
@@ -34,8 +34,7 @@ RETRY_MAX_S: Final = 5.0
 WATCH_S: Final = 0.1
 
 
-@dataclass(frozen=True, slots=True)
-class FeedBlock:
+class FeedBlock(NamedTuple):
     """One block with every Sync of registered pools in it, in log order."""
 
     head: NewHead

@@ -25,6 +25,7 @@ from prices.kernel.scan import Market, Scanner, ScanResult
 from prices.registry import Registry, base_and_quote
 
 MAX_HOPS: Final = 3
+_NO_RATES: Final[Mapping[int, NativeRate]] = {}
 STABLES: Final = ("USDT", "USDC", "BUSD", "DAI", "FDUSD", "USD1", "TUSD")
 
 
@@ -82,6 +83,7 @@ class Watcher:
         self._heads: dict[str, NewHead] = {}  # of blocks that the book can go back to
         self._market: tuple[int, Market] | None = None  # with the book's version
         self._held: Market | None = None
+        self._flat_price: Wei | None = None  # per gas, where no header moves it
         for i, pool in enumerate(registry.pools):
             if pool.quarantined:
                 self.book.quarantine(i, pool.quarantined)
@@ -157,7 +159,7 @@ class Watcher:
     def configure(self, *, costs: ChainCosts, policy: Policy) -> None:
         """Take other costs or limits; the next scan decides every cycle anew where they differ."""
         self.costs, self.policy = costs, policy
-        self._market = self._held = None
+        self._market = self._held = self._flat_price = None
 
     def take_gas(self, gas: Mapping[tuple[LenderKind, int], Gas]) -> None:
         """Take what was measured since; what is decided next is costed with it."""
@@ -224,13 +226,19 @@ class Watcher:
 
     def gas_price_wei(self) -> Wei:
         """What a payload of ours would pay per gas in the next block."""
-        base_fee = None
-        if self.head is not None and self.head.base_fee_wei is not None:
-            base_fee = base_fee_to_cost(
+        if self.head is None or self.head.base_fee_wei is None:
+            if self._flat_price is None:
+                self._flat_price = self._gas_price_wei(base_fee=None)
+            return self._flat_price
+        return self._gas_price_wei(
+            base_fee=base_fee_to_cost(
                 base_fee_wei=self.head.base_fee_wei,
                 gas_used=self.head.gas_used,
                 gas_limit=self.head.gas_limit,
             )
+        )
+
+    def _gas_price_wei(self, *, base_fee: Wei | None) -> Wei:
         fees = fees_offered(
             model=self.costs.fee_model,
             base_fee_wei=base_fee,
@@ -241,14 +249,17 @@ class Watcher:
 
     def _build_market(self) -> Market:
         """The market as before, the same object, where nothing of it differs."""
+        old, price = self._held, self.gas_price_wei()
+        rates = self._routes.rates() if self.registry.native >= 0 else _NO_RATES
+        if old and old.costs.native_rates is rates and old.costs.gas_price_wei == price:
+            return old  # all else is held only as long as it stands
         costs = Costs(
-            gas_price_wei=self.gas_price_wei(),
+            gas_price_wei=price,
             tips=self.costs.tips,
             l1_fee_wei=self.costs.l1_fee_wei,
             gas=self.costs.gas,
-            native_rates=self._routes.rates() if self.registry.native >= 0 else {},
+            native_rates=rates,
         )
-        old = self._held
         if old is None or costs != old.costs:
             caps_hold = not self.policy.max_position_wei or (
                 old is not None and old.costs.native_rates == costs.native_rates

@@ -7,7 +7,7 @@ A node's answer is hostile input: every field is checked for type, form and rang
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Final
+from typing import Final, NamedTuple
 
 from arbsite.base.errors import Rejected
 from arbsite.base.units import BlockNumber, TokenAmount, Wei
@@ -19,10 +19,12 @@ RESERVE_DATA_UPDATED_TOPIC: Final = (
     "0x804c9b842b2748a22bb64b345453a3de7ca54a6ca45ce00d415894979e22897a"
 )
 UINT112_MAX: Final = 2**112 - 1
+_SYNC_TOPICS: Final = [SYNC_TOPIC]
 
 _ADDRESS: Final = re.compile(r"0x[0-9a-fA-F]{40}", re.ASCII)
 _WORD: Final = re.compile(r"0x[0-9a-fA-F]{64}", re.ASCII)
-_QUANTITY: Final = re.compile(r"0x[0-9a-fA-F]{1,64}", re.ASCII)
+_WORD_BYTES: Final = 32
+_QUANTITY_CHARS: Final = 66
 _HEIGHT_MAX: Final = 2**63 - 1
 _SHOWN: Final = 80
 
@@ -36,8 +38,7 @@ class MalformedEvent(Rejected):
         super().__init__(f"the node sent a malformed {field}: {shown or 'nothing'}")
 
 
-@dataclass(frozen=True, slots=True)
-class SyncEvent:
+class SyncEvent(NamedTuple):
     """The reserves of a V2 pair after a change, raw token units in the pair's own order."""
 
     pool: str
@@ -78,8 +79,7 @@ class ReserveDataUpdated:
     removed: bool
 
 
-@dataclass(frozen=True, slots=True)
-class NewHead:
+class NewHead(NamedTuple):
     """A block header. ``base_fee_wei`` is None before EIP-1559; ``timestamp_s`` is Unix time."""
 
     number: BlockNumber
@@ -97,19 +97,18 @@ def decode_sync(log: object) -> SyncEvent:
     Raises: MalformedEvent for anything else, reserves beyond 112 bits included.
     """
     fields = _fields(log, name="log")
-    _topics(fields, topic=SYNC_TOPIC, count=1)
-    reserve0, reserve1 = _words(fields, count=2)
+    if fields.get("topics") != _SYNC_TOPICS:  # as every node writes it
+        _topics(fields, topic=SYNC_TOPIC, count=1)
+    raw = _data(fields, size=2 * _WORD_BYTES)
+    reserve0 = int.from_bytes(raw[:_WORD_BYTES], "big")
+    reserve1 = int.from_bytes(raw[_WORD_BYTES:], "big")
     if reserve0 > UINT112_MAX or reserve1 > UINT112_MAX:
         raise MalformedEvent("Sync log: a reserve beyond 112 bits", fields.get("data"))
-    number, block_hash, index, removed = _position(fields)
     return SyncEvent(
-        pool=_address(fields.get("address"), name="log address"),
-        reserve0=TokenAmount(reserve0),
-        reserve1=TokenAmount(reserve1),
-        block_number=number,
-        block_hash=block_hash,
-        log_index=index,
-        removed=removed,
+        _address(fields.get("address"), name="log address"),
+        TokenAmount(reserve0),
+        TokenAmount(reserve1),
+        *_position(fields),
     )
 
 
@@ -131,7 +130,7 @@ def decode_swap(log: object) -> SwapEvent:
         to=_topic_address(to),
         block_number=number,
         block_hash=block_hash,
-        transaction_hash=_word(fields.get("transactionHash"), name="transaction hash"),
+        transaction_hash=_word(fields.get("transactionHash"), "transaction hash"),
         log_index=index,
         removed=removed,
     )
@@ -161,13 +160,13 @@ def decode_head(header: object) -> NewHead:
     fields = _fields(header, name="block header")
     base_fee = fields.get("baseFeePerGas")
     return NewHead(
-        number=BlockNumber(_height(fields.get("number"), name="block number")),
-        hash=_word(fields.get("hash"), name="block hash"),
-        parent_hash=_word(fields.get("parentHash"), name="parent hash"),
-        timestamp_s=_height(fields.get("timestamp"), name="block timestamp"),
-        base_fee_wei=None if base_fee is None else Wei(_quantity(base_fee, name="base fee")),
-        gas_used=_height(fields.get("gasUsed"), name="gas used"),
-        gas_limit=_height(fields.get("gasLimit"), name="gas limit"),
+        number=BlockNumber(_height(fields.get("number"), "block number")),
+        hash=_word(fields.get("hash"), "block hash"),
+        parent_hash=_word(fields.get("parentHash"), "parent hash"),
+        timestamp_s=_height(fields.get("timestamp"), "block timestamp"),
+        base_fee_wei=None if base_fee is None else Wei(_quantity(base_fee, "base fee")),
+        gas_used=_height(fields.get("gasUsed"), "gas used"),
+        gas_limit=_height(fields.get("gasLimit"), "gas limit"),
     )
 
 
@@ -179,35 +178,45 @@ def log_topic(log: object) -> str | None:
     topics = _fields(log, name="log").get("topics")
     if not isinstance(topics, list):
         raise MalformedEvent("log topics", topics)
-    return _word(topics[0], name="log topic") if topics else None
+    return _word(topics[0], "log topic") if topics else None
 
 
 def _fields(value: object, *, name: str) -> Mapping[str, object]:
-    if not isinstance(value, Mapping):
+    if type(value) is not dict and not isinstance(value, Mapping):
         raise MalformedEvent(name, value)
     return value
 
 
-def _match(pattern: re.Pattern[str], value: object, *, name: str) -> str:
-    if not isinstance(value, str) or pattern.fullmatch(value) is None:
+def _address(value: object, *, name: str) -> str:
+    if type(value) is not str or _ADDRESS.fullmatch(value) is None:
         raise MalformedEvent(name, value)
     return value.lower()
 
 
-def _address(value: object, *, name: str) -> str:
-    return _match(_ADDRESS, value, name=name)
+def _word(value: object, name: str) -> str:
+    if type(value) is not str or _WORD.fullmatch(value) is None:
+        raise MalformedEvent(name, value)
+    return value.lower()
 
 
-def _word(value: object, *, name: str) -> str:
-    return _match(_WORD, value, name=name)
+def _quantity(value: object, name: str) -> int:
+    # int() alone takes "_", "+", spaces and digits of other scripts.
+    if (
+        type(value) is str
+        and value[:2] == "0x"
+        and len(value) <= _QUANTITY_CHARS
+        and value.isascii()
+        and value.isalnum()
+    ):
+        try:
+            return int(value, 16)
+        except ValueError:
+            pass
+    raise MalformedEvent(name, value)
 
 
-def _quantity(value: object, *, name: str) -> int:
-    return int(_match(_QUANTITY, value, name=name), 16)
-
-
-def _height(value: object, *, name: str) -> int:
-    number = _quantity(value, name=name)
+def _height(value: object, name: str) -> int:
+    number = _quantity(value, name)
     if number > _HEIGHT_MAX:
         raise MalformedEvent(name, value)
     return number
@@ -217,7 +226,7 @@ def _topics(fields: Mapping[str, object], *, topic: str, count: int) -> list[str
     topics = fields.get("topics")
     if not isinstance(topics, list) or len(topics) != count:
         raise MalformedEvent("list of log topics", topics)
-    words = [_word(each, name="log topic") for each in topics]
+    words = [_word(each, "log topic") for each in topics]
     if words[0] != topic:
         raise MalformedEvent("log: another event was expected, topic", words[0])
     return words
@@ -230,16 +239,23 @@ def _topic_address(topic: str) -> str:
 
 
 def _words(fields: Mapping[str, object], *, count: int) -> list[int]:
+    raw = _data(fields, size=_WORD_BYTES * count)
+    return [
+        int.from_bytes(raw[at : at + _WORD_BYTES], "big") for at in range(0, len(raw), _WORD_BYTES)
+    ]
+
+
+def _data(fields: Mapping[str, object], *, size: int) -> bytes:
     data = fields.get("data")
-    size = 2 + 64 * count
-    if not isinstance(data, str) or len(data) != size or data[:2] != "0x":
-        raise MalformedEvent("log data", data)
-    if not data.isascii() or not data[2:].isalnum():  # int() would take "_", "+" and spaces
+    if type(data) is not str or len(data) != 2 + 2 * size or data[:2] != "0x":
         raise MalformedEvent("log data", data)
     try:
-        return [int(data[at : at + 64], 16) for at in range(2, size, 64)]
+        raw = bytes.fromhex(data[2:])
     except ValueError:
         raise MalformedEvent("log data", data) from None
+    if len(raw) != size:  # it skips spaces
+        raise MalformedEvent("log data", data)
+    return raw
 
 
 def _position(fields: Mapping[str, object]) -> tuple[BlockNumber, str, int, bool]:
@@ -247,8 +263,8 @@ def _position(fields: Mapping[str, object]) -> tuple[BlockNumber, str, int, bool
     if not isinstance(removed, bool):
         raise MalformedEvent("log's removed flag", removed)
     return (
-        BlockNumber(_height(fields.get("blockNumber"), name="log block number")),
-        _word(fields.get("blockHash"), name="log block hash"),
-        _height(fields.get("logIndex"), name="log index"),
+        BlockNumber(_height(fields.get("blockNumber"), "log block number")),
+        _word(fields.get("blockHash"), "log block hash"),
+        _height(fields.get("logIndex"), "log index"),
         removed,
     )

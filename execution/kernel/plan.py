@@ -228,6 +228,7 @@ class Validity:
             raise ValueError(f"blocks={self.blocks} and seconds={self.seconds} are at least 1")
 
 
+@lru_cache(maxsize=64)
 def validity_for(*, block_time_ms: int, blocks: int = 3, slack_s: int = 30) -> Validity:
     """So many blocks, and the seconds they take (rounded up) with some slack for clocks."""
     return Validity(blocks=blocks, seconds=-(-blocks * block_time_ms // 1000) + slack_s)
@@ -272,6 +273,10 @@ def plan_to_simulate(
 ) -> Plan:
     """`plan_from` for any opportunity, to be looked at and never sent. Raises: BadPlan."""
     waterfall = evaluation.waterfall
+    hops = _lending_hop(evaluation, book=book)
+    for hop in evaluation.hops:
+        # Even edges of the book go from token0 to token1.
+        hops.append(_crossing(book.pools[hop.pool].address, hop.fee_bps, not hop.edge & 1))
     return Plan(
         lender_kind=LENDER_CODES[evaluation.lender.kind],
         lender=evaluation.lender_address,
@@ -286,45 +291,41 @@ def plan_to_simulate(
         ),
         deadline_s=block_timestamp_s + validity.seconds,
         last_block=BlockNumber(evaluation.block.number + validity.blocks),
-        hops=(
-            *_lending_hop(evaluation, book=book),
-            *(
-                PlanHop(
-                    pair=book.pools[hop.pool].address,
-                    fee_bps=hop.fee_bps,
-                    # Even edges of the book go from token0 to token1.
-                    zero_for_one=not hop.edge & 1,
-                )
-                for hop in evaluation.hops
-            ),
-        ),
+        hops=tuple(hops),
     )
 
 
-def _lending_hop(evaluation: Evaluation, *, book: PoolBook) -> tuple[PlanHop, ...]:
+@lru_cache(maxsize=16_384)
+def _crossing(pair: str, fee_bps: Bps, zero_for_one: bool) -> PlanHop:
+    """One object for each crossing: it is checked once, and templates find it by identity."""
+    return PlanHop(pair=pair, fee_bps=fee_bps, zero_for_one=zero_for_one)
+
+
+def _lending_hop(evaluation: Evaluation, *, book: PoolBook) -> list[PlanHop]:
     """The pair outside the path that lends, which the contract wants before the path.
 
     Its direction says which of its tokens is lent; its fee says what is repaid.
     """
     lender = evaluation.lender
     if lender.kind is not LenderKind.PAIR:
-        return ()
+        return []
     index = book.pool_index(lender.address)
     if index is None or evaluation.borrow_token not in book.edge_tokens(2 * index):
         raise BadPlan(f"pair {lender.address} does not lend the borrow token")
-    return (
-        PlanHop(
-            pair=lender.address,
-            fee_bps=lender.premium_bps,
-            zero_for_one=book.pools[index].token0 == evaluation.borrow_token,
-        ),
-    )
+    zero_for_one = book.pools[index].token0 == evaluation.borrow_token
+    return [_crossing(lender.address, lender.premium_bps, zero_for_one)]
 
 
 def _lower(address: str, *, name: str) -> str:
-    if _ADDRESS.fullmatch(address) is None:
+    lower = _address(address)
+    if lower is None:
         raise BadPlan(f"its {name} is no address")
-    return address.lower()
+    return lower
+
+
+@lru_cache(maxsize=4096)
+def _address(text: str) -> str | None:
+    return None if _ADDRESS.fullmatch(text) is None else text.lower()
 
 
 def _check_sized(amount: int, min_profit: int, deadline_s: int, last_block: int) -> None:

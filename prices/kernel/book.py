@@ -13,7 +13,7 @@ from collections import deque
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import chain
-from typing import Any, Final, NamedTuple, overload
+from typing import Any, Final, NamedTuple, cast, overload
 
 import numpy as np
 import numpy.typing as npt
@@ -147,8 +147,7 @@ class BookSnapshot:
     unknown: frozenset[int]
 
 
-@dataclass(frozen=True, slots=True)
-class _Undo:
+class _Undo(NamedTuple):
     parent: BlockRef
     before: tuple[PoolState, ...]
 
@@ -182,6 +181,8 @@ class PoolBook:
         self.reserve1: list[TokenAmount] = [TokenAmount(0)] * count
         self.unknown: set[int] = set(range(count))
         self.rates: Floats = np.zeros((3, 2 * count))
+        # The same memory, row by row: one number is written in half the time.
+        self._flat = cast("memoryview[float]", self.rates.reshape(-1).data)
         self._followers: list[set[int]] = []
         self._chunks: list[Reserves] = [()] * -(-count // _CHUNK)
         self._stale_chunks = set(range(len(self._chunks)))
@@ -244,7 +245,8 @@ class PoolBook:
             raise BlockGap(head=head, block=block)
         last = {state.pool: state for state in states}
         self._check(last.values())
-        before = []
+        before: list[PoolState] = []
+        moved: set[int] = set()
         for state in last.values():
             pool = state.pool
             if pool in self.unknown:  # its past is not known: it waits for a load
@@ -252,11 +254,12 @@ class PoolBook:
             old = PoolState(pool, self.reserve0[pool], self.reserve1[pool])
             if old != state:
                 before.append(old)
+                moved.add(pool)
                 self._put(state)
-        self._journal.append(_Undo(parent=head, before=tuple(before)))
+        self._journal.append(_Undo(head, tuple(before)))
         self.head = block
         self.version += 1
-        return frozenset(old.pool for old in before)
+        return frozenset(moved)
 
     def rollback_to(self, block_hash: str) -> frozenset[int]:
         """Undo blocks until the head is that one, the common ancestor of the new branch.
@@ -368,14 +371,13 @@ class PoolBook:
             backward = reserve0 / reserve1
             depth0 = reserve0 / keep
             depth1 = reserve1 / keep
-        at = 2 * pool
-        rates = self.rates
-        rates[0, at] = forward
-        rates[0, at + 1] = backward
-        rates[1, at] = forward * keep
-        rates[1, at + 1] = backward * keep
-        rates[2, at] = depth0
-        rates[2, at + 1] = depth1
+        at, row, flat = 2 * pool, 2 * len(self.pools), self._flat
+        flat[at] = forward
+        flat[at + 1] = backward
+        flat[row + at] = forward * keep
+        flat[row + at + 1] = backward * keep
+        flat[2 * row + at] = depth0
+        flat[2 * row + at + 1] = depth1
         self._stale_chunks.add(pool // _CHUNK)
         for follower in self._followers:
             follower.add(pool)

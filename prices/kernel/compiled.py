@@ -386,12 +386,74 @@ def _net_wei(rates, table, levels, hops, path, count, rate):
 
 
 @machine_code
+def _least_rate(table, levels, hops, count, rank, moved, moved_depth):
+    """The rate after fees below which no pools of a ring can have a rank above that one.
+
+    `_net_wei` turned round. No path of the ring is deeper than one of the deepest pool of every
+    pair, and since it gains, no hop comes in more cheaply than behind the best rates of the rest.
+    ``moved``: the directed pair that must be crossed by a pool of at most that depth, or -1.
+    """
+    pairs = table[PAIRS]
+    tokens = table[table[TOKEN_IN] :]
+    best = levels[LEVELS:]
+    deep = levels[LEVELS + 4 * pairs :]
+    rings = pairs + table[THREES] + table[FOURS]
+    terms = levels[LEVELS + 6 * pairs + rings :]
+    cost = levels[COST_WEI + count - 2] / _SURE
+    least = _NEVER
+    for start in range(count):
+        token = tokens[hops[start]]
+        wei_per_unit = terms[2 * token + 1]
+        if wei_per_unit == 0.0:
+            continue
+        flat = 0.0
+        ahead = 1.0
+        for step in range(count - 1, -1, -1):
+            hop = hops[(start + step) % count]
+            ahead *= best[hop]
+            flat += 1.0 / (ahead * (moved_depth if hop == moved else deep[hop]))
+        gain = max(((rank + cost) / wei_per_unit - 1.0) / _SURE, 0.0)
+        least = min(least, sqrt(terms[2 * token]) + sqrt(gain * flat))
+    return least * least * (1.0 - _ROUND)
+
+
+@machine_code
+def _moved_pair(table, hops, count):
+    """The one directed pair of a ring that pools stamped by `through` are of; -1 where there is
+    more than one such pair, or the ring takes it both ways."""
+    epoch = table[EPOCH]
+    stamps = table[table[RING_STAMPS] :]
+    moved = np.int64(-1)
+    for hop in range(count):
+        if stamps[hops[hop] >> 1] == epoch:
+            if moved >= 0:
+                return np.int64(-1)
+            moved = hops[hop]
+    return moved
+
+
+@machine_code
+def _moved_depth(rates, table, directed):
+    """The depth of the deepest pool of a directed pair that `through` stamped."""
+    epoch = table[EPOCH]
+    edges = table[table[EDGES] :]
+    offsets = table[table[EDGE_OFFSETS] :]
+    stamps = table[table[POOL_STAMPS] :]
+    depth = 0.0
+    for at in range(offsets[directed], offsets[directed + 1]):
+        if stamps[edges[at] >> 1] == epoch:
+            depth = max(depth, rates[2, edges[at]])
+    return depth
+
+
+@machine_code
 def expand(rates, table, levels, rings, touched, ranks, paths):
     """The paths of pools of these rings that may pay, ranked by the most that they can net in wei.
 
     ``touched``: only those that cross a pool which `through` stamped. ``paths``: edges from the
     ring's smallest token on, -1 behind the last. A heap with the least first; the best are kept
-    where not all fit, and ``levels[DROPPED]`` counts the rest. Returns: how many are kept.
+    where not all fit, and ``levels[DROPPED]`` says whether, and very roughly how many, did not.
+    Returns: how many are kept.
     """
     pairs = table[PAIRS]
     epoch = table[EPOCH]
@@ -406,6 +468,8 @@ def expand(rates, table, levels, rings, touched, ranks, paths):
     done = np.ones(5)
     ahead = np.ones(5)
     levels[DROPPED] = 0.0
+    moved = depth_for = np.int64(-1)
+    depth_of = 0.0
     kept = 0
     for ring in rings:
         count = _ring_into(table, ring, hops)
@@ -413,6 +477,17 @@ def expand(rates, table, levels, rings, touched, ranks, paths):
         for hop in range(count - 1, 0, -1):
             ahead[hop - 1] = ahead[hop] * best[hops[hop]]
         least = bound[ring] * (1.0 - _ROUND)
+        if kept == len(ranks) and kept:
+            if touched:
+                moved = _moved_pair(table, hops, count)
+                if moved >= 0 and moved != depth_for:
+                    depth_for, depth_of = moved, _moved_depth(rates, table, moved)
+            needed = _least_rate(table, levels, hops, count, ranks[0], moved, depth_of)
+            if needed > least:
+                least = needed
+                levels[DROPPED] += 1.0
+            if best[hops[0]] * ahead[0] <= least:
+                continue
         depth = 0
         at[0] = offsets[hops[0]]
         while depth >= 0:
@@ -442,6 +517,23 @@ def expand(rates, table, levels, rings, touched, ranks, paths):
             if rank > -_NEVER:
                 kept = _push(levels, ranks, paths, kept, rank, path, count)
     return kept
+
+
+@machine_code
+def react(rates, table, levels, pools, found, ranks, paths):
+    """`touch`, `through` and `expand` for a few pools, in one call from Python.
+
+    Where no ring through any of them is over break-even it ends after the first.
+    """
+    hope = False
+    for pool in pools:
+        touch(rates, table, levels, pool)
+        hope |= levels[MARGIN] > 0.0
+    levels[DROPPED] = 0.0
+    if not hope:
+        return 0
+    count = through(table, levels, pools, found)
+    return expand(rates, table, levels, found[:count], True, ranks, paths)
 
 
 @machine_code

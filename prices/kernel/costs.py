@@ -27,7 +27,7 @@ class NativeRate(NamedTuple):
 
     def tokens_ceil(self, wei: int) -> TokenAmount:
         """What that many wei cost in the token, rounded up."""
-        return TokenAmount(mul_div_ceil(wei, self.num, self.den))
+        return TokenAmount(-(-wei * self.num // self.den))
 
     def wei_floor(self, amount: int) -> Wei:
         """What a token amount is worth in wei, rounded down; negative for a loss."""
@@ -111,7 +111,8 @@ class Policy:
 
     def threshold(self, amount: int) -> TokenAmount:
         """The least net profit for a size, raw units, rounded up; never below one unit."""
-        return TokenAmount(max(mul_div_ceil(amount, self.min_profit_threshold_bps, BPS_ONE), 1))
+        least = -(-amount * self.min_profit_threshold_bps // BPS_ONE)
+        return TokenAmount(max(least, 1))
 
 
 def position_caps(

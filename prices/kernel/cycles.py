@@ -5,6 +5,7 @@ rotation does not matter to what it is, only to what is borrowed.
 """
 
 from collections.abc import Container, Sequence
+from functools import lru_cache, partial
 from hashlib import blake2b
 from typing import Final
 
@@ -12,6 +13,7 @@ from arbsite.base.errors import Rejected
 from prices.kernel.book import PoolSpec
 
 MAX_HOPS: Final = 4
+_IDENTITIES: Final = 2**14  # more than there are lives; some 300 bytes each
 
 
 class TooManyCycles(Rejected):
@@ -36,7 +38,8 @@ class Cycles:
         self.pools = tuple(pools)
         self._numbers: dict[tuple[int, ...], int] = {}
         self._paths: dict[int, tuple[int, ...]] = {}
-        self._identities: dict[int, str] = {}
+        # Kept beyond `keep`: a spread that comes back is one that was here before.
+        self._identity = lru_cache(maxsize=_IDENTITIES)(partial(cycle_identity, self.pools))
         self._next = 0
 
     def __len__(self) -> int:
@@ -55,19 +58,15 @@ class Cycles:
         """Forget every cycle but these."""
         for cycle in [each for each in self._paths if each not in cycles]:
             del self._numbers[self._paths.pop(cycle)]
-            self._identities.pop(cycle, None)
 
     def path(self, cycle: int, *, start: int = 0) -> tuple[int, ...]:
         """The edges of a cycle in order, beginning at position ``start``."""
         edges = self._paths[cycle]
-        return (*edges[start:], *edges[:start])
+        return (*edges[start:], *edges[:start]) if start else edges
 
     def identity(self, cycle: int) -> str:
         """What the cycle is, the same in every process and rotation: see `cycle_identity`."""
-        known = self._identities.get(cycle)
-        if known is None:
-            known = self._identities[cycle] = cycle_identity(self.pools, self._paths[cycle])
-        return known
+        return self._identity(self._paths[cycle])
 
 
 def from_smallest_token(pools: Sequence[PoolSpec], path: Sequence[int]) -> tuple[int, ...]:

@@ -7,6 +7,8 @@ from prices.kernel.book import PoolBook
 from prices.kernel.costs import NativeRate
 
 _Side = tuple[int, int]  # (pool, the token at its other side)
+_Direct = tuple[int, bool]  # (pool, whether the native coin is its second token)
+_NONE: frozenset[int] = frozenset()
 _Best = tuple[int, NativeRate]  # (how deep the route is in the native coin, its rate)
 
 
@@ -21,12 +23,12 @@ class NativeRoutes:
         self.book = book
         self.native = native
         self._tokens = frozenset(tokens)
-        self._direct: dict[int, list[int]] = defaultdict(list)
+        self._direct: dict[int, list[_Direct]] = defaultdict(list)
         others: dict[int, list[_Side]] = defaultdict(list)
         for index, pool in enumerate(book.pools):
             for token, other in ((pool.token0, pool.token1), (pool.token1, pool.token0)):
                 if other == native:
-                    self._direct[token].append(index)
+                    self._direct[token].append((index, pool.token1 == native))
                 elif token in self._tokens:
                     others[token].append((index, other))
         # Only what has a route in two steps at all.
@@ -34,10 +36,10 @@ class NativeRoutes:
             token: [side for side in sides if side[1] in self._direct]
             for token, sides in others.items()
         }
-        self._of_pool: dict[int, set[int]] = defaultdict(set)  # tokens with a direct route
+        self._of_pool: dict[int, frozenset[int]] = {}  # tokens with a direct route
         for token in self._tokens & self._direct.keys():
-            for index in self._direct[token]:
-                self._of_pool[index].add(token)
+            for index, _ in self._direct[token]:
+                self._of_pool[index] = self._of_pool.get(index, _NONE) | {token}
         self._moved = book.follow()
         self._quarantined: frozenset[int] | None = None
         self._roundabout = self._tokens  # their routes hang on more than their own pools
@@ -53,8 +55,8 @@ class NativeRoutes:
             self._quarantined = frozenset(self.book.quarantined)
             stale = self._tokens
         elif self._moved:
-            hit = self._moved & self._of_pool.keys()
-            stale = stale.union(*(self._of_pool[pool] for pool in hit))
+            for pool in self._moved:
+                stale = stale | self._of_pool.get(pool, _NONE)
         elif self._rates:
             return self._rates
         self._moved.clear()
@@ -64,23 +66,27 @@ class NativeRoutes:
 
     def _take(self, stale: Iterable[int]) -> None:
         known: dict[int, _Best | None] = {}
-        rates = dict(self._rates)
-        roundabout = set(self._roundabout)
+        changed: dict[int, NativeRate] = {}
+        lost: list[int] = []
+        turned: set[int] = set()
         for token in stale:
             best: _Best | None = None
             if token == self.native:
                 best = (0, NativeRate(1, 1))
             else:
                 best = self._best_direct(token, known)
-            (roundabout.add if best is None else roundabout.discard)(token)
+            if (best is None) != (token in self._roundabout):
+                turned.add(token)
             best = best or self._best_through(token, known)
             if best is None:
-                rates.pop(token, None)
-            else:
-                rates[token] = best[1]
-        self._roundabout = frozenset(roundabout)
-        if rates != self._rates:
-            self._rates = rates
+                lost.append(token)
+            elif best[1] != self._rates.get(token):
+                changed[token] = best[1]
+        if turned:
+            self._roundabout ^= turned
+        if changed or any(token in self._rates for token in lost):
+            kept = {token: rate for token, rate in self._rates.items() if token not in lost}
+            self._rates = kept | changed
 
     def _reserves(self, pool: int, token: int) -> tuple[int, int] | None:
         """(of the token, of the other) where the pool counts."""
@@ -94,11 +100,17 @@ class NativeRoutes:
         """The deepest pool with the native coin."""
         if token in known:
             return known[token]
-        best: _Best | None = None
-        for pool in self._direct.get(token, ()):
-            reserves = self._reserves(pool, token)
-            if reserves is not None and (best is None or reserves[1] > best[0]):
-                best = (reserves[1], NativeRate(reserves[0], reserves[1], (pool,)))
+        book = self.book
+        deepest, deepest_pool, reserve = 0, -1, 0
+        for pool, native_last in self._direct.get(token, ()):
+            own, native = book.reserve0[pool], book.reserve1[pool]
+            if not native_last:
+                own, native = native, own
+            if native > deepest and own and pool not in book.quarantined:
+                deepest, deepest_pool, reserve = native, pool, own
+        best = None
+        if deepest:
+            best = (deepest, NativeRate(reserve, deepest, (deepest_pool,)))
         known[token] = best
         return best
 

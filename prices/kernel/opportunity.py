@@ -1,27 +1,25 @@
 """One cycle at one state, decided: borrow token, lender, size, waterfall, verdict. No I/O."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from enum import StrEnum
-from math import prod
-from typing import NamedTuple
+from typing import Final, NamedTuple
 
 from arbsite.base.units import BPS_ONE, Bps, Gas, TokenAmount, Wei
 from prices.kernel.book import BlockRef, PoolBook
 from prices.kernel.costs import Costs, NativeRate, Policy
 from prices.kernel.cycles import Cycles
 from prices.kernel.lenders import FIRST_POOL, Lender, LenderKind
-from prices.kernel.sizing import Hop, Size, best_size, walk, without_fees
+from prices.kernel.sizing import Hop, Products, Size, best_size, walk, without_fees
 from prices.kernel.waterfall import (
     Paid,
     Reason,
     SpreadClass,
     Verdict,
     Waterfall,
-    explain,
     first_gate,
     paid_in_native,
     spread_class,
+    waterfall_of,
 )
 
 Lenders = Mapping[int, Sequence[Lender]]  # by token index; equal nets go to the earlier lender
@@ -33,6 +31,10 @@ class SizedFor(StrEnum):
     EXECUTION = "execution"
     NO_PREMIUM = "no_premium"
     NO_PREMIUM_NO_FEES = "no_premium_no_fees"
+
+
+_SIZED_FOR: Final = tuple(SizedFor)
+_SIZED_FREE: Final = (SizedFor.NO_PREMIUM_NO_FEES,)
 
 
 class HopFacts(NamedTuple):
@@ -49,8 +51,7 @@ class HopFacts(NamedTuple):
     amount_out: TokenAmount
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Evaluation:
+class Evaluation(NamedTuple):
     """Everything an opportunity says of itself. Pools and tokens are indexes of the book.
 
     ``path`` begins at the borrow token. ``spread_bps`` is of marginal prices and decides nothing.
@@ -125,31 +126,47 @@ def evaluate(
     Returns: None where prod S <= prod R (not an opportunity), where a pool is empty or unknown,
         or where no lender of ``lenders`` fits.
     """
+    if book.head is None:
+        return None
     ring = cycles.path(cycle)
-    hops = [Hop(*book.edge_reserves(edge), book.pools[edge >> 1].fee_bps) for edge in ring]
-    rate_num = prod(hop[1] for hop in hops)
-    rate_den = prod(hop[0] for hop in hops)
-    if not rate_den or rate_num <= rate_den or book.head is None:
+    hops, products = _state(book, ring)
+    if not products.into or products.out <= products.into:
         return None
     ways = _ways(book, ring=ring, lenders=lenders, costs=costs)
-    after_fee = rate_num * prod(BPS_ONE - hop[2] for hop in hops)
-    pays = after_fee > rate_den * BPS_ONE ** len(hops)
-    for sized_for in SizedFor if pays else (SizedFor.NO_PREMIUM_NO_FEES,):
+    pays = products.out * products.kept > products.into * products.whole
+    for sized_for in _SIZED_FOR if pays else _SIZED_FREE:
         choice = _best(hops, ways=ways, sized_for=sized_for, costs=costs, policy=policy)
         if choice is not None:
-            spread = BPS_ONE * rate_num // rate_den - BPS_ONE
             return _decided(
                 book,
                 cycles=cycles,
                 cycle=cycle,
+                ring=ring,
                 choice=choice,
                 hops=hops,
-                spread=spread,
+                products=products,
                 sized_for=sized_for,
                 costs=costs,
                 policy=policy,
             )
     return None
+
+
+def _state(book: PoolBook, ring: Sequence[int]) -> tuple[list[Hop], Products]:
+    """The ring's hops at the book's head, and `Products.of` them."""
+    reserves0, reserves1, pools = book.reserve0, book.reserve1, book.pools
+    hops, out, into, kept, whole = [], 1, 1, 1, 1
+    for edge in ring:
+        pool = edge >> 1
+        reserve_in, reserve_out, fee_bps = reserves0[pool], reserves1[pool], pools[pool].fee_bps
+        if edge & 1:
+            reserve_in, reserve_out = reserve_out, reserve_in
+        hops.append(Hop(reserve_in, reserve_out, fee_bps))
+        out *= reserve_out
+        into *= reserve_in
+        kept *= BPS_ONE - fee_bps
+        whole *= BPS_ONE
+    return hops, Products(out, into, kept, whole)
 
 
 def _ways(
@@ -161,16 +178,20 @@ def _ways(
         token = book.edge_tokens(edge)[0]
         kept: list[Lender] = []
         for lender in lenders.get(token, ()):
-            # A pair is locked while it lends: only the first pool may lend to its own path.
-            locked = lender.kind is LenderKind.PAIR and any(
-                book.pools[edge >> 1].address == lender.address for edge in ring
-            )
-            if not locked and not any(
-                _never_worse(each, lender, gas=costs.gas, hops=len(ring)) for each in kept
-            ):
+            if lender.kind is LenderKind.PAIR and _crosses(book, ring, lender.address):
+                continue
+            for each in kept:
+                if _never_worse(each, lender, gas=costs.gas, hops=len(ring)):
+                    break
+            else:
                 kept.append(lender)
                 ways.append((start, token, lender))
     return ways
+
+
+def _crosses(book: PoolBook, ring: Sequence[int], address: str) -> bool:
+    """A pair is locked while it lends: only the first pool may lend to its own path."""
+    return any(book.pools[edge >> 1].address == address for edge in ring)
 
 
 def _never_worse(
@@ -203,22 +224,17 @@ def _best(
     best: _Choice | None = None
     best_rank: tuple[bool, int] | None = None
     for start, token, lender in ways:
-        turned = [*hops[start:], *hops[:start]]
+        turned = [*hops[start:], *hops[:start]] if start else hops
         cap = policy.max_position.get(token)
         size = _sized(turned, lender=lender, cap=cap, sized_for=sized_for)
         if size is None:
             continue
         rate = costs.native_rates.get(token)
+        least = policy.threshold(size.amounts[0]) if costs.tips.share_bps else 0  # else not asked
         paid = paid_in_native(
-            size.profit,
-            hops=len(hops),
-            kind=lender.kind,
-            costs=costs,
-            rate=rate,
-            least=policy.threshold(size.amount),
+            size.profit, hops=len(hops), kind=lender.kind, costs=costs, rate=rate, least=least
         )
-        net = size.profit + paid.total
-        rank = (paid.complete, rate.scaled_worth(net) if rate else 0)
+        rank = (paid.complete, rate.scaled_worth(size.profit + paid.total) if rate else 0)
         if best_rank is None or rank > best_rank:
             best = _Choice(start, token, lender, size, rate, paid)
             best_rank = rank
@@ -246,40 +262,33 @@ def _decided(
     *,
     cycles: Cycles,
     cycle: int,
+    ring: tuple[int, ...],
     choice: _Choice,
     hops: list[Hop],
-    spread: int,
+    products: Products,
     sized_for: SizedFor,
     costs: Costs,
     policy: Policy,
 ) -> Evaluation | None:
     start, token, lender, size, rate, paid = choice
-    path = cycles.path(cycle, start=start)
-    turned = [*hops[start:], *hops[:start]]
-    waterfall = explain(
-        turned,
-        size=size,
-        lender=lender,
-        costs=costs,
-        rate=rate,
-        least=policy.threshold(size.amount),
-    )
+    path, turned = ring, hops
+    if start:
+        path, turned = (*ring[start:], *ring[:start]), [*hops[start:], *hops[:start]]
+    waterfall = waterfall_of(products, size=size, paid=paid)
     facts = _facts(book, path=path, hops=turned, amounts=size.amounts)
     reason = first_gate(
         waterfall,
         hops=turned,
-        stale=any(book.stale_reason(hop.pool) is not None for hop in facts),
-        token_risk=any(
-            hop.token_in in policy.risky_tokens or hop.pool in policy.risky_pools for hop in facts
-        ),
+        stale=_is_stale(book, path),
+        token_risk=_at_risk(policy, facts),
         token=token,
         rate=rate,
         costs=costs,
         policy=policy,
     )
-    first_pool = lender.kind is LenderKind.FIRST_POOL
     if book.head is None:
         return None
+    lends_itself = lender.kind is LenderKind.FIRST_POOL
     return Evaluation(
         block=book.head,
         book_version=book.version,
@@ -289,35 +298,56 @@ def _decided(
         hops=facts,
         borrow_token=token,
         lender=lender,
-        lender_address=book.pools[facts[0].pool].address if first_pool else lender.address,
+        lender_address=book.pools[path[0] >> 1].address if lends_itself else lender.address,
         sized_for=sized_for,
-        spread_bps=spread,
+        spread_bps=BPS_ONE * products.out // products.into - BPS_ONE,
         waterfall=waterfall,
         native_rate=rate,
         gas_estimate=costs.gas.get((lender.kind, len(path))),
         gas_price_wei=costs.gas_price_wei,
         tip_wei=paid.tip_wei,
         l1_fee_wei=costs.l1_fee_wei,
-        net_wei=None if rate is None else rate.wei_floor(waterfall.net),
+        net_wei=None if rate is None else rate.wei_floor(size.profit + paid.total),
         verdict=Verdict.EXECUTABLE if reason is None else Verdict.REJECTED,
         reason=reason,
         spread_class=spread_class(reason),
     )
 
 
+def _is_stale(book: PoolBook, path: Sequence[int]) -> bool:
+    if book.untrusted is not None:
+        return True
+    return bool(book.unknown or book.quarantined) and any(
+        book.stale_reason(edge >> 1) is not None for edge in path
+    )
+
+
+def _at_risk(policy: Policy, facts: Sequence[HopFacts]) -> bool:
+    tokens, pools = policy.risky_tokens, policy.risky_pools
+    return bool(tokens or pools) and any(
+        hop.token_in in tokens or hop.pool in pools for hop in facts
+    )
+
+
 def _facts(
     book: PoolBook, *, path: Sequence[int], hops: Sequence[Hop], amounts: Sequence[int]
 ) -> tuple[HopFacts, ...]:
-    return tuple(
-        HopFacts(
-            edge >> 1,
-            edge,
-            *book.edge_tokens(edge),
-            Bps(hop.fee_bps),
-            TokenAmount(hop.reserve_in),
-            TokenAmount(hop.reserve_out),
-            TokenAmount(amounts[at]),
-            TokenAmount(amounts[at + 1]),
+    facts = []
+    for at, (edge, (reserve_in, reserve_out, fee_bps)) in enumerate(zip(path, hops, strict=True)):
+        token_in, token_out = book.edge_tokens(edge)
+        facts.append(
+            HopFacts._make(
+                (
+                    edge >> 1,
+                    edge,
+                    token_in,
+                    token_out,
+                    fee_bps,
+                    reserve_in,
+                    reserve_out,
+                    amounts[at],
+                    amounts[at + 1],
+                )
+            )
         )
-        for at, (edge, hop) in enumerate(zip(path, hops, strict=True))
-    )
+    return tuple(facts)

@@ -80,7 +80,7 @@ class Scanner:
         search.price(lenders=market.lenders, costs=market.costs, policy=market.policy)
         self._hot = (self.book.version, market)
         self._decided = {}
-        return self._next_best(search.paying(touched).paths, market)
+        return self._next_best(search.likeliest(touched), market)
 
     def _next_best(
         self, ranked: Iterable[tuple[float, tuple[int, ...]]], market: Market

@@ -5,7 +5,7 @@ where their product passes are the pools of those pairs looked at. A ring below 
 cannot pay at any size, so almost all of them cost one multiplication.
 """
 
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from operator import is_
 from typing import Final, NamedTuple
@@ -25,10 +25,11 @@ _ROUNDING: Final = 1e-12
 # A pool moves its pair alone where few did; beyond this share all pairs are looked at at once.
 _FEW: Final = 16
 MOST_CANDIDATES: Final = 8_192
+_FIRST: Final = 2  # found first: to know the best as such, the bound of the next is enough
 _NO_GAS: Final = Gas(2**63)
 _KINDER: Final = 1.25  # costs may move so far either way before break-even rates are made anew
 
-Ranked = list[tuple[float, tuple[int, ...]]]
+Ranked = tuple[float, tuple[int, ...]]
 Lenders = Mapping[int, Sequence[Lender]]
 
 
@@ -39,7 +40,7 @@ class Found(NamedTuple):
     (`Search.over`).
     """
 
-    paths: Ranked
+    paths: list[Ranked]
     left_out: int
 
 
@@ -74,7 +75,9 @@ class Search:
         self._bounds = self._levels[at : at + self.graph.rings]
         self._terms = self._levels[at + self.graph.rings :].reshape(-1, 2)
         self._rings: Words = np.zeros(self.graph.rings + 1, dtype=np.uint32)
+        self._few: npt.NDArray[np.int64] = np.zeros(_FEW, dtype=np.int64)
         self._candidates = _Answer(MOST_CANDIDATES)
+        self._first = _Answer(_FIRST)
         self._over = _Answer(most)
         self._tokens = sorted(lendable)
         self._lendable = np.array(self._tokens, dtype=np.int64)
@@ -126,27 +129,57 @@ class Search:
         An upper bound ranks them: no path with a better outcome is missing, however it ranks.
         ``touched``: only paths through one of these pools (default: all paths).
         """
-        self._follow()
-        if touched is None:
-            count = compiled.passing(self._table, self._levels, self._rings)
+        ranked, left_out = self._paying(touched, self._candidates)
+        return Found(list(ranked), left_out)
+
+    def likeliest(self, touched: Collection[int]) -> Iterator[Ranked]:
+        """`paying` by and by: whoever stops at the first does not wait for the rest.
+
+        It ends where the book or the terms move on.
+        """
+        if len(touched) > _FEW:
+            return self._paying(touched, self._candidates)[0]
+        found, left_out = self._paying(touched, self._first)
+        return self._then(found, touched) if left_out else found
+
+    def _then(self, found: Iterator[Ranked], touched: Collection[int]) -> Iterator[Ranked]:
+        """The few that were found, then the many others that there are."""
+        at = (self.book.version, self._given)
+        first = list(found)
+        yield from first
+        if (self.book.version, self._given) == at:
+            given = set(first)
+            rest = self._paying(touched, self._candidates)[0]
+            yield from (each for each in rest if each not in given)
+
+    def _paying(
+        self, touched: Collection[int] | None, answer: "_Answer"
+    ) -> tuple[Iterator[Ranked], int]:
+        rates, table, levels, rings = self.book.rates, self._table, self._levels, self._rings
+        if touched is not None and len(touched) <= _FEW:
+            if self._stale or not self._moved.issubset(touched):
+                self._follow()
+            self._moved.clear()  # these are looked at now
+            pools = self._few[: len(touched)]
+            pools[:] = tuple(touched)
+            kept = compiled.react(rates, table, levels, pools, rings, answer.ranks, answer.paths)
         else:
-            if len(touched) <= _FEW and not any(self._may_pay(pool) for pool in touched):
-                return Found([], 0)
-            pools = np.fromiter(touched, dtype=np.int64, count=len(touched))
-            count = compiled.through(self._table, self._levels, pools, self._rings)
-        if not count:
-            return Found([], 0)
-        answer = self._candidates
-        kept = compiled.expand(
-            self.book.rates,
-            self._table,
-            self._levels,
-            self._rings[:count],
-            touched is not None,
-            answer.ranks,
-            answer.paths,
-        )
-        return answer.best_first(kept, left_out=int(self._levels[compiled.DROPPED]))
+            self._follow()
+            if touched is None:
+                count = compiled.passing(table, levels, rings)
+            else:
+                pools = np.fromiter(touched, dtype=np.int64, count=len(touched))
+                count = compiled.through(table, levels, pools, rings)
+            kept = compiled.expand(
+                rates,
+                table,
+                levels,
+                rings[:count],
+                touched is not None,
+                answer.ranks,
+                answer.paths,
+            )
+        return answer.best_first(kept), int(levels[compiled.DROPPED])
 
     def over(self, min_spread_bps: Bps) -> Found:
         """Paths whose marginal rates multiply to at least 1 + the minimum spread.
@@ -160,11 +193,7 @@ class Search:
         kept = compiled.over(
             self.book.rates, self._table, self._levels, bound, answer.ranks, answer.paths
         )
-        return answer.best_first(kept, left_out=int(self._levels[compiled.DROPPED]))
-
-    def _may_pay(self, pool: int) -> bool:
-        compiled.touch(self.book.rates, self._table, self._levels, pool)
-        return bool(self._levels[compiled.MARGIN] > 0.0)
+        return Found(list(answer.best_first(kept)), int(self._levels[compiled.DROPPED]))
 
     def _follow(self) -> None:
         """Bring the pairs to the book's state."""
@@ -215,6 +244,9 @@ class Search:
         compiled.over(rates, table, levels, np.inf, self._over.ranks, self._over.paths)
         if self.book.pools:
             compiled.touch(rates, table, levels, 0)
+            answer = self._candidates
+            few = self._few[:1]
+            compiled.react(rates, table, levels, few, self._rings, answer.ranks, answer.paths)
 
 
 class _Answer:
@@ -224,15 +256,23 @@ class _Answer:
         self.ranks: Floats = np.zeros(most)
         self.paths: npt.NDArray[np.int32] = np.zeros((most, 4), dtype=np.int32)
 
-    def best_first(self, kept: int, *, left_out: int) -> Found:
-        order = np.argsort(-self.ranks[:kept], kind="stable")
-        ranks: Iterable[float] = self.ranks[order].tolist()
-        rows: list[list[int]] = self.paths[order].tolist()
-        paths = [
-            (rank, tuple(row) if row[3] >= 0 else tuple(row[:3] if row[2] >= 0 else row[:2]))
-            for rank, row in zip(ranks, rows, strict=True)
-        ]
-        return Found(paths, left_out)
+    def best_first(self, kept: int) -> Iterator[Ranked]:
+        """The first so many, falling; what the next search writes is not among them."""
+        if not kept:
+            return iter(())
+        return _falling(self.ranks[:kept].copy(), self.paths[:kept].copy())
+
+
+def _falling(ranks: Floats, paths: npt.NDArray[np.int32]) -> Iterator[Ranked]:
+    best = int(ranks.argmax())  # the first of equals, as the sort has it
+    yield float(ranks[best]), _edges(paths[best].tolist())
+    for at in np.argsort(-ranks, kind="stable")[1:].tolist():
+        yield float(ranks[at]), _edges(paths[at].tolist())
+
+
+def _edges(row: list[int]) -> tuple[int, ...]:
+    """A path without what stands behind its last edge."""
+    return tuple(row) if row[3] >= 0 else tuple(row[:3] if row[2] >= 0 else row[:2])
 
 
 def _least_owed(sources: Sequence[Lender]) -> float:

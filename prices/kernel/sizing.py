@@ -7,7 +7,7 @@ every amount and profit is an integer's.
 
 from collections.abc import Iterable, Iterator, Sequence
 from math import isqrt, prod, sqrt
-from typing import Final, NamedTuple
+from typing import Final, NamedTuple, cast
 
 import numpy as np
 
@@ -34,19 +34,39 @@ class Hop(NamedTuple):
     fee_bps: int
 
 
+class Products(NamedTuple):
+    """Of a ring of hops, whichever comes first: reserves out and in, and what its fees leave of
+    ``whole``. ``out / into`` is the marginal rate, times ``kept / whole`` the one after fees."""
+
+    out: int
+    into: int
+    kept: int
+    whole: int
+
+    @classmethod
+    def of(cls, hops: Iterable[Hop]) -> "Products":
+        out = into = kept = whole = 1
+        for reserve_in, reserve_out, fee_bps in hops:
+            out *= reserve_out
+            into *= reserve_in
+            kept *= BPS_ONE - fee_bps
+            whole *= BPS_ONE
+        return cls(out, into, kept, whole)
+
+
 class Size(NamedTuple):
     """``amounts`` is a_0 = x to a_n; ``profit`` is a_n - x - premium. Raw token units."""
 
-    amounts: tuple[int, ...]
+    amounts: tuple[TokenAmount, ...]
     premium: TokenAmount
     profit: int
 
     @property
     def amount(self) -> TokenAmount:
-        return TokenAmount(self.amounts[0])
+        return self.amounts[0]
 
 
-def walk(hops: Sequence[Hop], amount: int) -> tuple[int, ...]:
+def walk(hops: Sequence[Hop], amount: int) -> tuple[TokenAmount, ...]:
     """a_0 to a_n of MONEY's waterfall: every hop's exact output, rounded down as the pair does.
 
     Units: raw token units of each hop's token. ``amount`` must not be negative.
@@ -56,7 +76,7 @@ def walk(hops: Sequence[Hop], amount: int) -> tuple[int, ...]:
         after_fee = amount * (BPS_ONE - fee_bps)
         amount = after_fee * reserve_out // (reserve_in * BPS_ONE + after_fee)
         amounts.append(amount)
-    return tuple(amounts)
+    return cast("tuple[TokenAmount, ...]", tuple(amounts))
 
 
 def marginal_products(hops: Sequence[Hop]) -> tuple[int, int]:

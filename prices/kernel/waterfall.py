@@ -3,13 +3,14 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 from enum import StrEnum
-from math import prod
-from typing import NamedTuple
+from typing import Final, NamedTuple
 
 from arbsite.base.units import BPS_ONE, Bps, TokenAmount, Wei
 from prices.kernel.costs import Costs, NativeRate, Policy, TipTerms
 from prices.kernel.lenders import Lender, LenderKind
-from prices.kernel.sizing import Hop, Size
+from prices.kernel.sizing import Hop, Products, Size
+
+_NO_WEI: Final = Wei(0)
 
 
 class Step(StrEnum):
@@ -77,7 +78,7 @@ class Paid(NamedTuple):
     @property
     def complete(self) -> bool:
         """Whether every cost is known."""
-        return None not in (self.gas, self.l1_data_fee)
+        return self.gas is not None and self.l1_data_fee is not None
 
     @property
     def total(self) -> int:
@@ -85,8 +86,7 @@ class Paid(NamedTuple):
         return (self.gas or 0) + self.relay_tip + (self.l1_data_fee or 0)
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Waterfall:
+class Waterfall(NamedTuple):
     """Signed raw units of the borrow token; costs are negative or zero.
 
     ``gas`` and ``l1_data_fee`` are None where nobody knows them (no gas estimate, no route to the
@@ -115,7 +115,7 @@ class Waterfall:
     @property
     def complete(self) -> bool:
         """Whether every cost is known."""
-        return None not in (self.gas, self.l1_data_fee)
+        return self.gas is not None and self.l1_data_fee is not None
 
     @property
     def net_profit_bps(self) -> Bps:
@@ -155,21 +155,25 @@ def explain(
     profit that a tip leaves untouched, raw units.
     Rounding: gross and fees down, what is paid up.
     """
-    amount = size.amounts[0]
-    rate_num = prod(hop[1] for hop in hops)
-    rate_den = prod(hop[0] for hop in hops)
-    keep = prod(BPS_ONE - hop[2] for hop in hops)
-    without_fees = amount * rate_num // rate_den
-    without_impact = amount * rate_num * keep // (rate_den * BPS_ONE ** len(hops))
     paid = paid_in_native(
         size.profit, hops=len(hops), kind=lender.kind, costs=costs, rate=rate, least=least
     )
+    return waterfall_of(Products.of(hops), size=size, paid=paid)
+
+
+def waterfall_of(products: Products, *, size: Size, paid: Paid) -> Waterfall:
+    """`explain` where the products of the ring and what is paid are known already."""
+    out, into, kept, whole = products
+    amounts, premium, _ = size
+    amount = amounts[0]
+    without_fees = amount * out // into
+    without_impact = amount * out * kept // (into * whole)
     return Waterfall(
-        amount=TokenAmount(amount),
+        amount=amount,
         gross_spread=without_fees - amount,
         swap_fees=without_impact - without_fees,
-        price_impact=size.amounts[-1] - without_impact,
-        flash_loan_premium=-size.premium,
+        price_impact=amounts[-1] - without_impact,
+        flash_loan_premium=-premium,
         gas=paid.gas,
         relay_tip=paid.relay_tip,
         l1_data_fee=paid.l1_data_fee,
@@ -191,10 +195,14 @@ def paid_in_native(
     ``profit`` and ``least``, the net profit that a tip leaves untouched: raw units.
     """
     gas_used = costs.gas.get((kind, hops))
-    gas = _cost(None if gas_used is None else gas_used * costs.gas_price_wei, rate=rate)
-    l1_data_fee = _cost(costs.l1_fee_wei, rate=rate)
-    if gas is None or l1_data_fee is None:
-        return Paid(gas, 0, l1_data_fee, Wei(0))
+    gas = None if gas_used is None else gas_used * costs.gas_price_wei
+    if gas:
+        gas = None if rate is None else -rate.tokens_ceil(gas)
+    l1_data_fee: int | None = costs.l1_fee_wei
+    if l1_data_fee:
+        l1_data_fee = None if rate is None else -rate.tokens_ceil(l1_data_fee)
+    if gas is None or l1_data_fee is None or not costs.tips.share_bps:
+        return Paid(gas, 0, l1_data_fee, _NO_WEI)
     return tipped(profit, gas=gas, l1_data_fee=l1_data_fee, tips=costs.tips, rate=rate, least=least)
 
 
@@ -202,16 +210,10 @@ def tipped(
     profit: int, *, gas: int, l1_data_fee: int, tips: TipTerms, rate: NativeRate | None, least: int
 ) -> Paid:
     """`paid_in_native` where gas and L1 fee are known already, negative or zero."""
+    if not tips.share_bps:
+        return Paid(gas, 0, l1_data_fee, _NO_WEI)
     tip_wei = tips.offered(profit + gas + l1_data_fee, least=least, rate=rate)
     return Paid(gas, -rate.tokens_ceil(tip_wei) if rate else 0, l1_data_fee, tip_wei)
-
-
-def _cost(wei: int | None, *, rate: NativeRate | None) -> int | None:
-    if wei == 0:
-        return 0
-    if wei is None or rate is None:
-        return None
-    return -rate.tokens_ceil(wei)
 
 
 def depth(hops: Sequence[Hop]) -> int:
@@ -262,21 +264,20 @@ def first_gate(
         and rate.wei_floor(depth(hops)) < policy.min_pool_depth_wei
     ):
         return Reason.THIN_POOL
-    untipped = waterfall.net - waterfall.relay_tip
-    if BPS_ONE * untipped // waterfall.amount > policy.implausible_bps:  # given away or not
+    amount, expected, net = waterfall.amount, waterfall.expected_profit, waterfall.net
+    # Given away as a tip or not.
+    if BPS_ONE * (net - waterfall.relay_tip) // amount > policy.implausible_bps:
         return Reason.IMPLAUSIBLE
     running = waterfall.gross_spread + waterfall.swap_fees
     if running <= 0:
         return Reason.FEES
     if running + waterfall.price_impact <= 0:
         return Reason.PRICE_IMPACT
-    if waterfall.expected_profit <= 0:
+    if expected <= 0:
         return Reason.PREMIUM
-    if not waterfall.complete or rate is None or waterfall.net <= 0:
+    if not waterfall.complete or rate is None or net <= 0:
         return Reason.GAS
-    if waterfall.net < policy.threshold(
-        waterfall.amount
-    ) or waterfall.expected_profit < policy.contract_min_profit.get(token, 0):
+    if net < policy.threshold(amount) or expected < policy.contract_min_profit.get(token, 0):
         return Reason.MIN_PROFIT
     if policy.max_gas_price_wei is not None and costs.gas_price_wei > policy.max_gas_price_wei:
         return Reason.MAX_GAS
@@ -309,8 +310,9 @@ def on_chain_min_profit(
     The contract's own minimum; all costs after the loan plus ``floor`` (`Policy.threshold`); the
     expected profit less the slippage allowed on the last output.
     """
-    costs = waterfall.expected_profit - waterfall.net
-    slipped = waterfall.expected_profit - amount_out * max_slippage_bps // BPS_ONE
+    expected = waterfall.expected_profit
+    costs = expected - waterfall.net
+    slipped = expected - amount_out * max_slippage_bps // BPS_ONE
     return TokenAmount(max(contract_min, costs + floor, slipped, 1))
 
 

@@ -460,7 +460,7 @@ def test_the_largest_fee_never_passes_the_ceiling(dynamic):
 
 def test_fees_that_were_looked_up_once_a_block_are_not_asked_for_on_the_way(dynamic):
     dynamic.sender.fees = eip1559(tip=PRICE_WEI, max_fee=PRICE_WEI * 9)
-    dynamic.head[0] = replace(head_of(), base_fee_wei=Wei(7))
+    dynamic.head[0] = head_of()._replace(base_fee_wei=Wei(7))
     dynamic.desk.look(None)
     assert dynamic.act().execution_pk is not None
     assert dynamic.sender.asked_fees == 1
@@ -577,7 +577,7 @@ def test_a_new_head_frees_the_pools(bench):
     Transaction.objects.update(status="confirmed")
     crossing = beside(shares=True)
     bench.head[0] = head_of("0x" + "ab" * 32)
-    later = replace(crossing, block=crossing.block._replace(hash=bench.head[0].hash))
+    later = crossing._replace(block=crossing.block._replace(hash=bench.head[0].hash))
 
     assert acts_on(bench, later).execution_pk is not None
 

@@ -115,7 +115,7 @@ def test_an_executable_life_leaves_a_sighting_that_learns_why_it_was_not_sent(sc
     session, result = scanned
     Sighting.objects.all().delete()
     (seen,) = seen_of(result.records[:1], first_pk=10_000_000, reason="")
-    each = replace(seen.record.evaluation, verdict=Verdict.EXECUTABLE, reason=None)
+    each = seen.record.evaluation._replace(verdict=Verdict.EXECUTABLE, reason=None)
     passes = replace(seen, record=replace(seen.record, evaluation=each), verdict="executable")
 
     write(session, [passes])
@@ -161,7 +161,7 @@ def test_an_amount_beyond_256_bits_is_refused_and_nothing_is_written(scanned):
     seen = seen_of(result.records[:2], first_pk=10_000_000)
     each = seen[1].record.evaluation
     hops = (each.hops[0]._replace(reserve_in=2**256), *each.hops[1:])
-    broken = replace(seen[1].record, evaluation=replace(each, hops=hops))
+    broken = replace(seen[1].record, evaluation=each._replace(hops=hops))
 
     with pytest.raises(ValueError, match="not an unsigned 256-bit integer"), transaction.atomic():
         write(session, [seen[0], replace(seen[1], record=broken)])

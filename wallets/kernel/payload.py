@@ -1,9 +1,9 @@
 """What is signed and sent: RLP, signing payloads and signatures, byte-equal to eth-account."""
 
-from dataclasses import dataclass
 from functools import lru_cache
 from typing import Final
 
+import msgspec
 from coincurve import PrivateKey
 from sha3 import keccak_256
 
@@ -11,8 +11,7 @@ LEGACY: Final = 0
 EIP1559: Final = 2
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Payload:
+class Payload(msgspec.Struct, frozen=True, kw_only=True):
     """One transaction before its signature. Fees in wei per gas; a legacy one has both equal."""
 
     chain_id: int
@@ -72,7 +71,7 @@ def rlp_list(body: bytes) -> bytes:
 
 @lru_cache(maxsize=256)
 def skeleton(
-    *, chain_id: int, tx_type: int, gas_limit: int, to: bytes, value_wei: int
+    chain_id: int, tx_type: int, gas_limit: int, to: bytes, value_wei: int
 ) -> tuple[bytes, bytes, bytes]:
     """What payloads of one kind have in common, encoded once, with two holes in it: nonce and fees
     between the first and second part, data between the second and third."""
@@ -84,11 +83,7 @@ def skeleton(
 
 def _unsigned_body(payload: Payload) -> bytes:
     before, middle, after = skeleton(
-        chain_id=payload.chain_id,
-        tx_type=payload.tx_type,
-        gas_limit=payload.gas_limit,
-        to=payload.to,
-        value_wei=payload.value_wei,
+        payload.chain_id, payload.tx_type, payload.gas_limit, payload.to, payload.value_wei
     )
     fees = rlp_int(payload.max_fee_wei)
     if payload.tx_type == EIP1559:

@@ -3,6 +3,8 @@
 import contextlib
 import copy
 import os
+import re
+import string
 
 import pytest
 from eth_utils import keccak
@@ -201,6 +203,35 @@ def test_any_value_at_all_is_refused_in_one_way(which, value):
     decode, _ = DECODERS[which]
     with pytest.raises(MalformedEvent):
         decode(value)
+
+
+hex_like = st.from_regex(r"0[xX][0-9a-fA-FgxX_+\-. \n\u0663]{0,70}", fullmatch=True)
+
+
+@settings(max_examples=INPUTS, deadline=None)
+@given(hex_like | st.from_regex(r"0x[0-9a-fA-F]{1,64}", fullmatch=True))
+def test_a_quantity_is_what_the_protocol_says_and_nothing_else(text):
+    try:
+        number = decode_head({**HEAD, "baseFeePerGas": text}).base_fee_wei
+    except MalformedEvent:
+        number = None
+    right = re.fullmatch(r"0x[0-9a-fA-F]{1,64}", text, re.ASCII)
+    assert number == (int(text, 16) if right else None)
+
+
+@settings(max_examples=INPUTS, deadline=None)
+@given(
+    at=st.integers(38, 65) | st.integers(102, 129),
+    char=st.sampled_from("0fFgxX_+- \n\t\u0663\u00e9"),
+)
+def test_data_of_a_log_is_hex_to_the_last_character(at, char):
+    good = "0x" + word(7) + word(9)
+    data = good[:at] + char + good[at + 1 :]
+    if char in string.hexdigits:
+        assert decode_sync({**SYNC, "data": data}).reserve0 == int(data[2:66], 16)
+    else:
+        with pytest.raises(MalformedEvent):
+            decode_sync({**SYNC, "data": data})
 
 
 @given(st.integers(0, 2**112 - 1), st.integers(0, 2**112 - 1), st.booleans())

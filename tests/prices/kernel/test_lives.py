@@ -30,7 +30,7 @@ def evaluation():
             policy=Policy(),
         )
         if found is not None:
-            return replace(found, verdict=Verdict.REJECTED, reason=Reason.FEES)
+            return found._replace(verdict=Verdict.REJECTED, reason=Reason.FEES)
     raise AssertionError("this seed gives spreads")
 
 
@@ -49,7 +49,7 @@ def test_a_cycle_seen_first_is_born(evaluation):
 def test_what_only_moves_in_size_writes_nothing(evaluation):
     lives = LifeTracker()
     lives.observe(block_ref(1), alive=[], evaluations=[evaluation])
-    moved = replace(evaluation, spread_bps=evaluation.spread_bps + 1)
+    moved = evaluation._replace(spread_bps=evaluation.spread_bps + 1)
     assert lives.observe(block_ref(2), alive=[], evaluations=[moved]) == []
     assert lives.observe(block_ref(3), alive=[evaluation.identity], evaluations=[]) == []
     assert lives.current() == {evaluation.identity: moved}
@@ -61,7 +61,7 @@ def test_what_only_moves_in_size_writes_nothing(evaluation):
 def test_a_new_verdict_or_reason_is_a_change(evaluation, verdict, reason):
     lives = LifeTracker()
     lives.observe(block_ref(1), alive=[], evaluations=[evaluation])
-    changed = replace(evaluation, verdict=verdict, reason=reason)
+    changed = evaluation._replace(verdict=verdict, reason=reason)
     (record,) = lives.observe(block_ref(2), alive=[], evaluations=[changed])
     assert (record.event, record.life, record.born) == (LifeEvent.CHANGE, 1, block_ref(1))
     assert record.evaluation is changed
@@ -87,7 +87,7 @@ def test_a_life_born_on_a_lost_block_ends_as_an_orphan(evaluation):
 def test_a_change_on_a_lost_block_is_written_anew_even_if_it_is_the_same(evaluation):
     lives = LifeTracker()
     lives.observe(block_ref(3), alive=[], evaluations=[evaluation])
-    gas = replace(evaluation, reason=Reason.GAS)
+    gas = evaluation._replace(reason=Reason.GAS)
     lives.observe(block_ref(5), alive=[], evaluations=[gas])
     assert lives.rollback(block_ref(4)) == []
     (again,) = lives.observe(block_ref(5, branch="b"), alive=[], evaluations=[gas])

@@ -10,7 +10,7 @@ from prices.kernel.book import PoolBook, PoolSpec, PoolState
 from prices.kernel.costs import Costs, Policy, native_rates
 from prices.kernel.lenders import FIRST_POOL, Lender, LenderKind, pair_lender
 from prices.kernel.opportunity import SizedFor, evaluate
-from prices.kernel.sizing import Hop, best_size, walk
+from prices.kernel.sizing import Hop, Size, best_size, walk
 from prices.kernel.waterfall import Reason, Verdict, explain
 from tests.prices.kernel.builders import GAS, aave, address, block_ref, make_market
 from tests.prices.kernel.every_cycle import find_cycles
@@ -81,6 +81,11 @@ def test_what_an_evaluation_says_holds_together(seed):
         assert got.waterfall.expected_profit == (
             got.amount_out - got.borrow_amount - got.lender.premium(got.borrow_amount)
         )
+        size = Size(amounts, got.lender.premium(amounts[0]), got.waterfall.expected_profit)
+        assert got.waterfall == explain(
+            hops, size=size, lender=got.lender, costs=market.costs(), rate=got.native_rate
+        )
+        assert got.net_wei == got.native_rate.wei_floor(got.waterfall.net)
         assert (got.reason is None) == (got.verdict is Verdict.EXECUTABLE)
         assert got.spread_bps == 10_000 * rate // parity - 10_000
         assert got.block == book.head

@@ -152,6 +152,54 @@ def test_nothing_that_may_be_executed_is_missed_however_costs_and_pools_move(
 
 
 @settings(max_examples=30)
+@given(seed=seeds, max_hops=hop_counts, pools=st.integers(0, 3))
+def test_the_one_call_for_a_few_pools_says_what_its_steps_say(seed, max_hops, pools):
+    rng = random.Random(seed)  # noqa: S311 - reproducible markets
+    market, search, _ = made(seed, max_hops=max_hops)
+    _, steps, _ = made(seed, max_hops=max_hops)
+    for each in (search, steps):
+        each.price(
+            lenders=market.lenders(), costs=market.costs(gas_price_wei=Wei(1)), policy=Policy()
+        )
+    for _ in range(4):
+        touched = move(market.book, rng, pools=pools)
+        steps.book.apply_block(
+            market.book.head,
+            [PoolState(i, market.book.reserve0[i], market.book.reserve1[i]) for i in touched],
+        )
+        table, levels, rings = steps.buffers
+        rates, moved = steps.book.rates, np.array(sorted(touched), dtype=np.int64)
+        for pool in moved:
+            compiled.touch(rates, table, levels, pool)
+        count = compiled.through(table, levels, moved, rings)
+        ranks, paths = np.zeros(1_000), np.zeros((1_000, 4), dtype=np.int32)
+        kept = compiled.expand(rates, table, levels, rings[:count], True, ranks, paths)
+        wanted = {
+            (rank, tuple(edge for edge in path if edge >= 0))
+            for rank, path in zip(ranks[:kept].tolist(), paths[:kept].tolist(), strict=True)
+        }
+
+        found = list(search.likeliest(touched))
+
+        assert len(found) == len(set(found))
+        assert set(found) == wanted
+        assert [rank for rank, _ in found] == sorted((rank for rank, _ in found), reverse=True)
+        assert sorted(search.paying(touched).paths) == sorted(found)
+
+
+def test_what_was_found_stays_when_the_next_search_begins():
+    market, search, _ = made(3)
+    search.price(lenders=market.lenders(), costs=market.costs(), policy=Policy())
+    whole = search.paying().paths
+    assert len(whole) > 1
+    begun = search.likeliest(range(POOLS))
+    first = next(begun)
+    search.paying(frozenset())
+    search.paying([0])
+    assert [first, *begun] == whole
+
+
+@settings(max_examples=30)
 @given(seed=seeds, max_hops=hop_counts)
 def test_following_pool_by_pool_gives_what_looking_at_all_pairs_gives(seed, max_hops):
     rng = random.Random(seed)  # noqa: S311 - reproducible markets
