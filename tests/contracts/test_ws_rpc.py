@@ -138,8 +138,8 @@ async def test_a_bug_in_what_takes_notifications_is_raised_when_the_connection_i
 
     ws = await WsRpc.connect(node.ws_url, on_note=take)
     await ws.subscribe("newHeads")
-    await ws.call("evm_mine")
-    await asyncio.wait_for(ws.ended(), 10)
+    await asyncio.to_thread(node.rpc.call, "evm_mine")
+    await asyncio.wait_for(ws.ended(), 30)
 
     with pytest.raises(ZeroDivisionError):
         await ws.close()
