@@ -113,7 +113,10 @@ def main(parts: tuple[tuple[str, Callable[[], Entries]], ...] = PARTS) -> int:
     found: dict[str, Mapping[str, Any]] = {}
     for name, measure in parts:
         console.print(f"measuring {name} ...")
-        found |= measure()
+        try:
+            found |= measure()
+        except Exception:  # it must not take the figures of the others with it
+            console.print_exception(max_frames=3)
     found |= _headlines(found)
     table = Table("", "measured", "unit", "target", "reference", "met")
     for name in sorted(found, key=_in_order):

@@ -74,15 +74,14 @@ class _Batches:
     def __init__(self) -> None:
         from contracts.models import Chain
         from prices.kernel.costs import Policy
-        from prices.kernel.cycles import find_cycles
         from prices.kernel.scan import Market, Scanner
         from prices.models import Monitor
         from tests.prices.kernel.builders import make_market
 
         market = make_market(3, tokens=30, pools=POOLS)
-        cycles = find_cycles(market.book.pools, lendable=market.lendable)
         costs = Market(lenders=market.lenders(), costs=market.costs(), policy=Policy())
-        found = Scanner(market.book, cycles=cycles).scan(market=costs, touched=range(POOLS))
+        scanner = Scanner(market.book, lendable=market.lendable)
+        found = scanner.scan(market=costs, touched=range(POOLS))
         assert found is not None
         self._records = found.records
         self._registry = SimpleNamespace(
