@@ -6,8 +6,8 @@ from typing import Any, Final
 
 from django.utils import timezone
 
-from contracts import selectors as registry
 from contracts.models import Chain
+from contracts.selectors import endpoint_latency
 from execution.kernel.latency import EDGES_US, Stage, as_ms, histogram, summarise
 from execution.models import Execution, LatencySample
 from execution.selectors import figures
@@ -81,9 +81,23 @@ def _by_relay(chain: Chain, samples: Iterable[Sample], *, since: datetime) -> li
 
 
 def _by_endpoint(chain: Chain, *, window_s: int) -> list[dict[str, Any]]:
-    """What the registry knows of each endpoint's answers, where it keeps that."""
-    measured = getattr(registry, "endpoint_latency", None)
-    return list(measured(chain=chain, window_s=window_s)) if measured else []
+    """Each endpoint that was asked, and how often it was first, alone or on a branch. One query."""
+    return [
+        {
+            "endpoint": one.endpoint,
+            "use": one.use,
+            "position": one.position,
+            "count": one.count,
+            "p50Ms": as_ms(one.p50_us) if one.count else None,
+            "p95Ms": as_ms(one.p95_us) if one.count else None,
+            "p99Ms": as_ms(one.p99_us) if one.count else None,
+            "maxMs": as_ms(one.max_us) if one.count else None,
+            "first": one.first,
+            "disputes": one.disputes,
+            "forks": one.forks,
+        }
+        for one in endpoint_latency(chain=chain, window_s=window_s)
+    ]
 
 
 def _series(samples: Iterable[Sample], *, since: datetime, window_s: int) -> list[dict[str, Any]]:

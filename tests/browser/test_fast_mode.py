@@ -9,7 +9,9 @@ import pytest
 from django.utils import timezone
 from playwright.sync_api import expect
 
-from contracts.models import Deployment
+from contracts.endpoints import endpoint_of
+from contracts.models import Chain, Deployment
+from contracts.observing import Taken, endpoint_latency_record
 from execution import fast_mode, limits, push
 from execution.models import Execution, FastMode, FastModeConfig, LatencySample
 from prices import push as price_push
@@ -28,6 +30,10 @@ SCREEN = 1500
 @pytest.fixture
 def history(market):
     builders.make_history()
+    endpoint = endpoint_of("http://127.0.0.1:8545")
+    endpoint.answered(took_s=0.002)
+    taken = [Taken("http", 0, endpoint.shown, endpoint.take_latencies())]
+    endpoint_latency_record(chain=Chain.objects.get(), taken=taken)
     # However long the page takes to come, its newest block is fresh.
     Monitor.objects.update(head_at=timezone.now() + timedelta(hours=1))
 
@@ -200,7 +206,7 @@ def test_latency_is_drawn_for_each_window(open_page, history):
     expect(total.locator("td").nth(0)).to_have_text("12")
     page.get_by_role("button", name="60 min").click()
     expect(page.get_by_role("button", name="60 min")).to_have_attribute("aria-pressed", "true")
-    expect(page.locator("#latency-rpc")).to_contain_text("Nobody measured an endpoint")
+    expect(page.locator("#latency-rpc")).to_contain_text("http://127.0.0.1:8545")
 
 
 def test_the_mode_that_the_engine_changes_is_followed(open_page, market):

@@ -7,7 +7,8 @@ import pytest
 from django.utils import timezone
 
 from arbsite.base.models import AuditEvent
-from contracts import selectors as registry
+from contracts.endpoints import endpoint_of
+from contracts.observing import Taken, endpoint_latency_record
 from execution import fast_mode, services
 from execution.kernel.latency import EDGES_US, Stage
 from execution.models import FastMode, FastModeConfig, LatencySample
@@ -274,8 +275,17 @@ def test_latency_by_stage_relay_and_step(chain):
     ]  # fmt: skip
     [step] = said["series"]
     assert step["stages"] == {"search": 0.3, "submit": 1.5, "total": 9.0}
-    assert isinstance(said["rpc"], list)
-    assert hasattr(registry, "endpoint_latency") or said["rpc"] == []
+    assert said["rpc"] == []
+
+
+def test_latency_names_each_endpoint_that_was_asked(chain):
+    endpoint = endpoint_of("https://node.example/k3y")
+    endpoint.answered(took_s=0.002)
+    taken = [Taken("http", 0, endpoint.shown, endpoint.take_latencies())]
+    endpoint_latency_record(chain=chain, taken=taken)
+    [row] = client("viewer").get("/api/fast-mode/latency?windowS=600").json()["rpc"]
+    assert (row["endpoint"], row["use"], row["count"]) == ("https://node.example", "http", 1)
+    assert 2 <= row["p50Ms"] <= row["maxMs"] < 2.2
 
 
 @pytest.mark.parametrize("window", ["0", "x", "-5", "99999999", "1.5"])
