@@ -141,7 +141,7 @@ function latencies() {
       made.append(spread(row.buckets, measured.bucketsMs));
       return made;
     }));
-    table("latency-rpc", measured.rpc.map((row) => [row.endpoint, row.count, msWords(row.p50Ms), msWords(row.p95Ms), msWords(row.p99Ms)]), "Nobody measured an endpoint in this window.");
+    table("latency-rpc", measured.rpc.map((row) => [`${row.endpoint} (${row.use})`, row.count, msWords(row.p50Ms), msWords(row.p95Ms), msWords(row.p99Ms)]), "Nobody measured an endpoint in this window.");
     table("latency-relays", measured.relays.map((row) => [row.relay, row.stage, row.count, msWords(row.p50Ms), msWords(row.p95Ms)]), "Nothing was handed over in this window.");
   };
   show(read("latency"));
