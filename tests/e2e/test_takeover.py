@@ -5,11 +5,10 @@ from contextlib import contextmanager
 import pytest
 
 from arbsite.base.models import Alert
-from contracts.kernel.abi import encode_call
-from contracts.localchain.chain import Sending
 from execution import executors, fast_mode
 from execution.models import Execution, FastMode
 from prices.models import Monitor
+from tests.e2e.still_market import OPEN, sell, settled
 from tests.execution.conftest import open_floor  # noqa: F401  a fixture
 from tests.execution.floor import COIN_WEI, await_
 from wallets.freezing import account_freeze, wallet_unfreeze
@@ -17,9 +16,6 @@ from wallets.models import Assignment, Attempt, Transaction
 
 pytestmark = pytest.mark.e2e
 WEI_LEFT = 1_000
-SOLD_BPS = 80  # of a pool's first reserve: moves its price by more than two fees, and not by four
-OPEN = ("planned", "simulated", "signed", "submitted", "unknown")
-SWAP = "swapExactTokensForTokens(uint256,uint256,address[],address,uint256)"
 
 
 @pytest.fixture(scope="module")
@@ -43,12 +39,6 @@ def watched(place, monkeypatch):
     yield
     place.stop()
     await_(lambda: settled(place), until_s=60)
-
-
-def settled(place):
-    place.market.driver.step()
-    place.settle()
-    return not Transaction.objects.filter(status__in=OPEN).exists()
 
 
 def hold(place, wallet, wei):
@@ -99,30 +89,6 @@ def calm(place):
         return not open_.exclude(kind="test").exists()
 
     await_(lambda: quiet() and quiet(), until_s=120)
-
-
-def sell(place):
-    """Somebody sells into a pool, now one of its tokens and now the other; that block's number."""
-    market, chain = place.market.market, place.market.chain
-    pool = market.pools[0]
-    dex, forth = market.dex(pool.dex), place.sold % 2 == 0
-    place.sold += 1
-    path = [pool.token0, pool.token1] if forth else [pool.token1, pool.token0]
-    amount = (pool.first_reserve0 if forth else pool.first_reserve1) * SOLD_BPS // 10_000
-    seller = dex.traders[0]
-    chain.forget_nonces()
-    chain.send(
-        [
-            Sending(
-                sender=seller,
-                to=dex.router,
-                data=encode_call(SWAP, amount, 0, path, seller, 2**256 - 1),
-                gas=250_000,
-                gas_price=market.min_gas_price_wei,
-            )
-        ]
-    )
-    return place.market.driver.step().number
 
 
 @contextmanager

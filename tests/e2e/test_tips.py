@@ -6,12 +6,11 @@ from math import ceil
 
 import pytest
 
-from contracts.kernel.abi import encode_call
-from contracts.localchain.chain import Sending
 from contracts.models import Chain
 from execution import fast_mode, limits, mode_status
 from execution.models import Execution, FastMode, PnlEntry
 from prices.models import Monitor
+from tests.e2e.still_market import OPEN, sell, settled
 from tests.execution.conftest import open_floor  # noqa: F401  a fixture
 from tests.execution.floor import await_, ledger_of
 from tests.wallets.relays.builder import builder
@@ -22,9 +21,6 @@ from wallets.models import Attempt, Submission, Transaction
 pytestmark = pytest.mark.e2e
 PAID = "0x4848489f0b2BEdd788c696e2D79b6b69D7484848"
 SHARE_BPS = 2_500
-SOLD_BPS = 80  # of a pool's first reserve: moves its price by more than two fees, and not by four
-SWAP = "swapExactTokensForTokens(uint256,uint256,address[],address,uint256)"
-OPEN = ("planned", "simulated", "signed", "submitted", "unknown")
 
 
 @pytest.fixture(scope="module")
@@ -79,28 +75,6 @@ def calm(place, wire):
         return FastMode.objects.get(chain=place.chain).state == "armed"
 
     await_(lambda: quiet() and quiet(), until_s=120)
-
-
-def settled(place):
-    place.market.driver.step()
-    place.settle()
-    return not Transaction.objects.filter(status__in=OPEN).exists()
-
-
-def sell(place, *, bps=SOLD_BPS):
-    """Somebody sells into a pool, now one of its tokens and now the other; mined at once."""
-    market, chain = place.market.market, place.market.chain
-    pool = market.pools[0]
-    dex, forth = market.dex(pool.dex), place.sold % 2 == 0
-    place.sold += 1
-    path = [pool.token0, pool.token1] if forth else [pool.token1, pool.token0]
-    amount = (pool.first_reserve0 if forth else pool.first_reserve1) * bps // 10_000
-    seller = dex.traders[0]
-    chain.forget_nonces()
-    data = encode_call(SWAP, amount, 0, path, seller, 2**256 - 1)
-    price = market.min_gas_price_wei
-    chain.send([Sending(sender=seller, to=dex.router, data=data, gas=250_000, gas_price=price)])
-    return place.market.driver.step().number
 
 
 def offered(place, wire):
