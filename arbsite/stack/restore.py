@@ -140,7 +140,7 @@ def _put(
             "give --force, which moves them aside first"
         )
     _check_alone()
-    stamp = timezone.now().strftime("%Y%m%dT%H%M%S")
+    stamp = timezone.now().strftime("%Y%m%dT%H%M%S%f")
     aside, schema = data_dir / f"before-restore-{stamp}", f"{ASIDE}{stamp.lower()}"
     with _files_aside(data_dir, aside, there):
         with _schema_aside(schema if full else ""):

@@ -5,6 +5,8 @@ import json
 import shutil
 import stat
 import tarfile
+import threading
+import time
 from dataclasses import replace
 
 import pytest
@@ -167,6 +169,15 @@ def test_a_backup_of_a_restored_record_leaves_out_what_was_moved_aside(file, arb
     again = restore(tmp_path / "second.arb", arb=arb, force=True, say=quiet)
     with connection.cursor() as cursor:
         cursor.execute(f"DROP SCHEMA {again.schema_aside} CASCADE")
+
+
+def test_two_restores_in_one_second_keep_what_each_moved_aside(file, arb):
+    threading.Event().wait(1 - time.time() % 1)  # a second begins
+    done = [restore(file, arb=arb, force=True, say=quiet) for _ in range(2)]
+    assert len({each.schema_aside for each in done}) == len({each.aside for each in done}) == 2
+    with connection.cursor() as cursor:
+        for each in done:
+            cursor.execute(f"DROP SCHEMA {each.schema_aside} CASCADE")
 
 
 def flipped(name, at):
