@@ -183,6 +183,11 @@ ACCOUNT_EMAIL_VERIFICATION = "none"
 ACCOUNT_ADAPTER = "arbsite.base.accounts.ClosedAdapter"
 ACCOUNT_REAUTHENTICATION_TIMEOUT = 300
 MFA_TOTP_ISSUER = "arbsite"
+MFA_TOTP_TOLERANCE = 1  # periods: who reads a code in its last second can still type it
+MFA_FORMS = {
+    "authenticate": "arbsite.base.authenticators.AuthenticateForm",
+    "reauthenticate": "arbsite.base.authenticators.ReauthenticateForm",
+}
 CSRF_FAILURE_VIEW = "arbsite.console.views.csrf_failed"
 EMAIL_BACKEND = "django.core.mail.backends.dummy.EmailBackend"
 

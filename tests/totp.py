@@ -9,9 +9,9 @@ import time
 PERIOD_S = 30
 
 
-def code_of(secret: str, *, periods_ahead: int = 0) -> str:
-    """What the app shows now; one period ahead is taken too, as clocks differ."""
-    counter = int(time.time()) // PERIOD_S + periods_ahead
+def code_of(secret: str, *, periods_ago: int = 0) -> str:
+    """What the app shows now, or showed so many periods ago."""
+    counter = int(time.time()) // PERIOD_S - periods_ago
     digest = hmac.new(
         base64.b32decode(secret, casefold=True), struct.pack(">Q", counter), hashlib.sha1
     ).digest()
