@@ -168,6 +168,10 @@ class Deployment(models.Model):
     tx_hash = HashField(blank=True)
     adopted = models.BooleanField(default=False)
     active = models.BooleanField(default=True)
+    replaces = models.ForeignKey(
+        "self", null=True, on_delete=models.PROTECT, related_name="replaced_by"
+    )
+    emptied_at = models.DateTimeField(null=True)  # replaced, and nothing of ours is left on it
     min_profit_bps = models.PositiveIntegerField(default=5)
     observed = models.JSONField(default=dict)
     observed_block = models.PositiveBigIntegerField(null=True)

@@ -15,9 +15,10 @@ from execution.kernel.breakers import Outcome
 from execution.kernel.latency import Summary, as_ms, summarise_stages
 from execution.models import Execution, FastMode, LatencySample, PnlEntry
 from prices.render import iso
+from wallets.kernel.lifecycle import UNMINED
 from wallets.models import Transaction
 
-HOLDS_WALLET: Final = ("planned", "simulated", "signed", "submitted", "unknown")
+HOLDS_WALLET: Final = UNMINED
 
 
 def executions() -> QuerySet[Execution]:

@@ -58,7 +58,7 @@ class ContractView(APIView):
     @extend_schema(responses=dict)
     def get(self, request: ApiRequest, pk: int) -> Response:
         """As last read from the chain."""
-        return Response(contract_shown(contract_or_404(pk)))
+        return Response(contract_shown(contract_or_404(pk, replaced_too=True)))
 
 
 class _ContractAskView(AskView):
@@ -114,7 +114,7 @@ class SweepView(_ContractAskView):
     def post(self, request: ApiRequest, pk: int) -> Response:
         """One token, or every lendable token and the native coin."""
         wanted = SweepIn(data=request.data).checked()
-        row = contract_or_404(pk)
+        row = contract_or_404(pk, replaced_too=True)
         token = wanted.get("token")
         if token and not Token.objects.filter(chain=row.chain, address=token).exists():
             raise serializers.ValidationError({"token": [f"It is no token of {row.chain_id}."]})
@@ -203,6 +203,19 @@ class MendView(_ContractAskView):
         """Answers with what no call of ours mends. Rights are taken away by revoke alone."""
         NothingIn(data=request.data).checked()
         return self.run(request, contract_or_404(pk), {})
+
+
+class ReplaceView(_ContractAskView):
+    """POST /api/contracts/{id}/replace: a new receiver takes its place; the old one is emptied."""
+
+    kind = "replace"
+    idempotent = "required"
+
+    @extend_schema(request=NothingIn, responses={201: dict, 202: dict})
+    def post(self, request: ApiRequest, pk: int) -> Response:
+        """Deploy, set up, authorise, switch, drain, revoke; asked again it goes on from there."""
+        NothingIn(data=request.data).checked()
+        return self.run(request, contract_or_404(pk, replaced_too=True), {})
 
 
 class DeployView(AskView):

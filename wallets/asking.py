@@ -42,9 +42,10 @@ def wallet_or_404(pk: int) -> Any:
     return row_or_404(listing.wallets(), pk, missing="There is no such wallet.")
 
 
-def contract_or_404(pk: int) -> Deployment:
-    """One of our active contracts. Raises: NotFound."""
-    return row_or_404(listing.deployments(), pk, missing="There is no such contract.")
+def contract_or_404(pk: int, *, replaced_too: bool = False) -> Deployment:
+    """One of our contracts, of those in use unless ``replaced_too``. Raises: NotFound."""
+    rows = listing.deployments_ever() if replaced_too else listing.deployments()
+    return row_or_404(rows, pk, missing="There is no such contract in use.")
 
 
 def receiver_wanted(*, chain: Chain, ref: str | None) -> Deployment:

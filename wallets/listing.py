@@ -120,7 +120,18 @@ def request_shown(row: Request) -> dict[str, Any]:
 
 def deployments(*, chain_key: str | None = None) -> QuerySet[Deployment]:
     """Our active contracts, receivers first within each chain."""
-    rows = Deployment.objects.filter(active=True).select_related("chain")
+    rows = deployments_ever().filter(active=True)
     if chain_key is not None:
         rows = rows.filter(chain_id=chain_key)
-    return rows.order_by("chain", "kind", "pk")
+    return rows
+
+
+def deployments_ever() -> QuerySet[Deployment]:
+    """All contracts that were ever ours, in the same order."""
+    return Deployment.objects.select_related("chain").order_by("chain", "kind", "pk")
+
+
+def receivers_replaced(*, chain_key: str) -> QuerySet[Deployment]:
+    """Receivers of a chain that another took the place of, newest first."""
+    rows = Deployment.objects.filter(chain_id=chain_key, kind="receiver", active=False)
+    return rows.filter(replaced_by__isnull=False).distinct().order_by("-pk")

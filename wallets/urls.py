@@ -34,4 +34,5 @@ urlpatterns = [
     path("api/contracts/<int:pk>/sweep", api_contracts.SweepView.as_view()),
     path("api/contracts/<int:pk>/limits", api_contracts.LimitsView.as_view()),
     path("api/contracts/<int:pk>/mend", api_contracts.MendView.as_view()),
+    path("api/contracts/<int:pk>/replace", api_contracts.ReplaceView.as_view()),
 ]

@@ -29,6 +29,7 @@ ROLES: Final = (("executor", "Executor"), ("gas_reserve", "Gas reserve"), ("mast
 STATES: Final = ("active", "frozen", "exposed", "retired")
 TRANSACTIONS_SHOWN: Final = 20
 EVENTS_SHOWN: Final = 40
+REPLACED_SHOWN: Final = 10
 
 
 def wallets_page(request: HttpRequest, *, chain: str) -> HttpResponse:
@@ -228,6 +229,7 @@ def _contracts(chain_key: str) -> dict[str, Any]:
         "tokens": _tokens(chain, receiver),
         "listed": _listed_parts(chain, receiver),
         "executors": _executors(chain, receiver),
+        "replaced": listing.receivers_replaced(chain_key=chain.key)[:REPLACED_SHOWN],
         "builders": [one for one in relay_book.entries_of(chain) if one.tip_recipient],
         "others": [
             row

@@ -35,7 +35,7 @@ LONGEST_WAIT: Final = timedelta(minutes=5)
 MAX_OPEN: Final = 200
 # What hands the chain something that the kill switch stops (I20). Pause and revoke pass.
 STOPPED: Final = frozenset(
-    {"authorize", "fund", "auto_fund", "unpause", "sweep", "limits", "mend", "deploy"}
+    {"authorize", "fund", "auto_fund", "unpause", "sweep", "limits", "mend", "deploy", "replace"}
 )
 
 

@@ -57,6 +57,7 @@ PROMISED = {
     "/api/contracts/{id}/sweep": {"post"},
     "/api/contracts/{id}/limits": {"post"},
     "/api/contracts/{id}/mend": {"post"},
+    "/api/contracts/{id}/replace": {"post"},
     "/api/tokens/{id}/deny": {"post"},
     "/api/tokens/{id}/allow": {"post"},
     "/api/pairs/{id}/deny": {"post"},

@@ -5,6 +5,7 @@ import re
 import pytest
 from axe_playwright_python.sync_playwright import Axe
 from django.db import transaction
+from django.utils import timezone
 from playwright.sync_api import expect
 
 from arbsite.base.models import Wakeup
@@ -180,6 +181,36 @@ def test_drift_is_shown_with_its_mend_button(open_page, market):
     page.get_by_role("button", name="Mend", exact=True).click()
     expect(page.locator("#mend-dialog")).to_contain_text("setTreasury")
     keep_picture(page, "mend_dialog")
+
+
+def test_a_contract_is_replaced_from_its_page_and_what_is_left_of_one_is_shown(open_page, market):
+    estate.make_estate(market, drift=False)
+    new = estate.Deployment.objects.get(kind="receiver", active=True)
+    facts = {"chain": new.chain, "kind": "receiver", "active": False, "owner": new.owner}
+    rows = estate.Deployment.objects
+    oldest = rows.create(address="0x" + "8" * 40, emptied_at=timezone.now(), **facts)
+    old = rows.create(address="0x" + "7" * 40, replaces=oldest, **facts)
+    rows.filter(pk=new.pk).update(replaces=old)
+    page = settled(open_page(), "/contracts/", {})
+    page.get_by_role("button", name="Replace", exact=True).click()
+    dialog = page.locator("#replace-dialog")
+    expect(dialog).to_contain_text("Drain this one to the treasury")
+    keep_picture(page, "replace_dialog")
+    with worker(replace={"replaced": new.address}):
+        dialog.get_by_role("button", name="Replace").click()
+        expect(page.locator(".toast", has_text="Replaced")).to_be_visible()
+
+    panel = page.get_by_role("region", name="Replaced")
+    keep_picture(page, "replaced")
+    assert serious(page) == []
+    expect(panel.get_by_role("row")).to_have_count(3)
+    page.set_viewport_size(PHONE)
+    assert page.evaluate("document.documentElement.scrollWidth") <= PHONE["width"]
+    with worker(replace={"replaced": old.address}):
+        panel.get_by_role("button", name="Drain and revoke").click()
+        expect(page.locator(".toast", has_text="Emptied")).to_be_visible()
+    asked = Request.objects.order_by("pk").values_list("kind", "deployment__active")
+    assert list(asked) == [("replace", True), ("replace", False)]
 
 
 def test_a_retirement_needs_the_label_typed(open_page, places):

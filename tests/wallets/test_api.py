@@ -278,6 +278,7 @@ def test_a_contract_is_named_by_address_by_id_or_not_at_all(chain):
         ("/api/contracts/{receiver}/unpause", False),
         ("/api/contracts/{receiver}/sweep", False),
         ("/api/contracts/{receiver}/mend", False),
+        ("/api/contracts/{receiver}/replace", False),
         ("/api/contracts/{receiver}/limits", False),
         ("/api/contracts/deploy", False),
         ("/api/contracts/{receiver}/pause", True),
@@ -410,7 +411,7 @@ def test_where_money_is_real_dangerous_acts_ask_again_and_stopping_does_not(main
     assert asked(f"/api/wallets/{wallet.pk}/fund", {"amountWei": "1"})
     assert asked("/api/wallets/auto-fund", {"chain": "bsc"})
     assert asked(f"/api/wallets/{wallet.pk}/retire", {"reason": "old"})
-    for verb in ("unpause", "sweep", "mend"):
+    for verb in ("unpause", "sweep", "mend", "replace"):
         assert asked(f"/api/contracts/{receiver.pk}/{verb}")
     assert asked("/api/contracts/deploy", {"chain": "bsc"})
     assert not Request.objects.exists()

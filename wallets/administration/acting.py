@@ -7,23 +7,18 @@ from datetime import timedelta
 from functools import partial
 from typing import Any, Final, Protocol
 
-from django.db import transaction
+from django.db.models import Q
 from django.utils import timezone
 
-from arbsite.base import audit
 from arbsite.base.errors import ArbError, Halt, Rejected, Retryable
 from arbsite.base.units import Wei
 from contracts.models import Deployment
-from wallets import exposure, funding, listing, monitoring, push, render, services, wishes
+from wallets import exposure, funding, listing, monitoring, render, services, wishes
 from wallets.administration import rescuing
 from wallets.administration.authorise import Authorised, executor_authorise, executor_revoke
-from wallets.administration.deploy import contracts_deploy
-from wallets.administration.drift import tip_recipient_desired
-from wallets.administration.mending import (
-    minimums_store,
-    receiver_mend,
-    tip_recipient_store,
-)
+from wallets.administration.calls import CALL_KEYS
+from wallets.administration.deploy import DeployReport, contracts_deploy
+from wallets.administration.mending import limits_store, receiver_mend
 from wallets.administration.observe import deployment_observe
 from wallets.administration.office import Office
 from wallets.administration.operate import (
@@ -33,6 +28,7 @@ from wallets.administration.operate import (
     sweepable,
 )
 from wallets.administration.overview import contracts_observe, drift_shown
+from wallets.administration.replacing import contract_replace
 from wallets.drill import kill_drill
 from wallets.ledger import Killed
 from wallets.models import Attempt, Request, Transaction, Wallet
@@ -110,7 +106,14 @@ def _reason_of(error: ArbError) -> str:
 def _is_too_late(row: Request) -> bool:
     if row.kind in _NEVER_LATE:
         return False
-    began = Attempt.objects.filter(transaction__idempotency_key__startswith=row.key).exists()
+    own = Q(transaction__idempotency_key__startswith=row.key)
+    # Administration's calls have keys of their own: a later run of any request goes on with them.
+    calls = Q(
+        transaction__idempotency_key__startswith=CALL_KEYS,
+        transaction__chain=row.chain,
+        transaction__created_at__gte=row.created_at,
+    )
+    began = Attempt.objects.filter(own | calls).exists()
     return not began and row.created_at < timezone.now() - TOO_LATE
 
 
@@ -259,33 +262,13 @@ def _operated(office: Office, deployment: Deployment, one: Transaction) -> dict[
 def _limits(desk: Desk, row: Request) -> dict[str, Any]:
     """New limits into the row, then onto the chain by the same way as any drift."""
     office, deployment = _office(desk, row), _deployment(row)
-    minimums = {token: int(raw) for token, raw in row.args.get("minProfit", {}).items()}
-    treasury = row.args.get("treasury") or deployment.treasury
-    with transaction.atomic():
-        before = {
-            "minProfit": dict(deployment.observed.get("desired", {}).get("minProfit", {})),
-            "treasury": deployment.treasury,
-            "tipRecipient": tip_recipient_desired(deployment),
-        }
-        if minimums:
-            minimums_store(deployment, minimums)
-        if paid := row.args.get("tipRecipient"):
-            tip_recipient_store(deployment, paid)
-        Deployment.objects.filter(pk=deployment.pk).update(treasury=treasury)
-        audit.record(
-            verb="contract.limits",
-            target=deployment.address,
-            actor=office.by,
-            via=office.via,
-            before=before,
-            after={
-                "minProfit": {token: str(raw) for token, raw in minimums.items()},
-                "treasury": treasury,
-                "tipRecipient": tip_recipient_desired(deployment),
-            },
-        )
-        transaction.on_commit(lambda: push.contract_changed(deployment.pk), robust=True)
-    deployment.refresh_from_db()
+    limits_store(
+        office,
+        deployment,
+        minimums={token: int(raw) for token, raw in row.args.get("minProfit", {}).items()},
+        treasury=row.args.get("treasury", ""),
+        tip_recipient=row.args.get("tipRecipient", ""),
+    )
     return _mended(office, deployment)
 
 
@@ -305,7 +288,18 @@ def _mended(office: Office, deployment: Deployment) -> dict[str, Any]:
 
 
 def _deploy(desk: Desk, row: Request) -> dict[str, Any]:
-    report = contracts_deploy(_office(desk, row))
+    return _reported(contracts_deploy(_office(desk, row)))
+
+
+def _replace(desk: Desk, row: Request) -> dict[str, Any]:
+    old = _deployment(row)
+    return {
+        "replaced": old.address,
+        **_reported(contract_replace(_office(desk, row), old=old)),
+    }
+
+
+def _reported(report: DeployReport) -> dict[str, Any]:
     return {
         "chain": report.chain,
         "simulated": report.simulated_only,
@@ -388,6 +382,7 @@ _ACTS: Final[Mapping[str, Callable[[Desk, Request], dict[str, Any] | None]]] = {
     "limits": _limits,
     "mend": _mend,
     "deploy": _deploy,
+    "replace": _replace,
     "observe": _observe,
     "balances": _balances,
     "fund": _fund,

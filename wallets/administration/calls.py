@@ -23,6 +23,7 @@ from wallets.kernel.lifecycle import FINAL, Status
 from wallets.models import Attempt, Transaction, Wallet
 from wallets.simulation import Proof, Reverts, prove
 
+CALL_KEYS: Final = "call:"  # what the keys of calls begin with that nobody gave one
 _POLL_MIN_S: Final = 0.1
 _POLL_MAX_S: Final = 2.0
 _SUCCEEDED: Final = frozenset({Status.INCLUDED, Status.CONFIRMED})
@@ -92,7 +93,7 @@ class ContractCall:
     def base_key(self) -> str:
         """What the keys of this very call begin with."""
         digest = keccak(self.data).hex()[:32]
-        return f"call:{self.wallet.pk}:{self.kind}:{self.to or 'create'}:{digest}#"
+        return f"{CALL_KEYS}{self.wallet.pk}:{self.kind}:{self.to or 'create'}:{digest}#"
 
 
 def call_run(office: Office, call: ContractCall, *, key: str = "") -> Transaction:

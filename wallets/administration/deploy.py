@@ -5,6 +5,7 @@ from dataclasses import dataclass, field
 from typing import Final
 
 from django.db import transaction
+from django.utils import timezone
 
 from arbsite.base import audit
 from arbsite.base.errors import Halt, Rejected
@@ -41,7 +42,8 @@ class OlderBuild(Rejected):
         self.address = address
         super().__init__(
             f"{builds.NAMES[kind]} {address} is of another build than this program: "
-            "replace it (deploy, authorise, drain, revoke), or run the program it belongs to"
+            f"replace it (`deploy_contracts --replace {address}`, or Replace on the Contracts "
+            "page), or run the program it belongs to"
         )
 
 
@@ -66,8 +68,7 @@ def contracts_deploy(office: Office, *, owner: str = "") -> DeployReport:
     """
     reserve = reserve_of(office)
     report = DeployReport(chain=office.chain.key, simulated_only=not office.may_sign)
-    router = _contract(office, reserve, kind="router", args=(), owner="", report=report)
-    router_at, assumed = (router.address, {}) if router else _assumed_router(office, reserve)
+    router_at, assumed = router_ensure(office, reserve, report=report)
     receiver = _contract(
         office,
         reserve,
@@ -86,6 +87,28 @@ def contracts_deploy(office: Office, *, owner: str = "") -> DeployReport:
     return report
 
 
+def router_ensure(
+    office: Office, reserve: Wallet, *, report: DeployReport, older_too: bool = False
+) -> tuple[str, Mapping[str, object]]:
+    """The router's address, deployed where it is not yet; where nothing is signed, the address that
+    it would have and the state that simulating what follows must assume.
+
+    ``older_too``: one of another build is replaced. It holds nothing, so nothing else follows.
+    Raises: CodeDiffers, OlderBuild; as `call_run`.
+    """
+    router = _contract(
+        office,
+        reserve,
+        kind="router",
+        args=(),
+        owner="",
+        report=report,
+        overrides={},
+        older_too=older_too,
+    )
+    return (router.address, {}) if router else _assumed_router(office, reserve)
+
+
 def _contract(
     office: Office,
     reserve: Wallet,
@@ -94,39 +117,62 @@ def _contract(
     args: tuple[object, ...],
     owner: str,
     report: DeployReport,
-    overrides: Mapping[str, object] | None = None,
+    overrides: Mapping[str, object],
+    older_too: bool = False,
 ) -> Deployment | None:
     """The active contract of a kind; deployed where there is none. None: simulated only."""
     standing = Deployment.objects.filter(chain=office.chain, kind=kind, active=True).first()
-    if standing is not None and _stands(office, standing):
+    if standing is not None and _stands(office, standing, older_too=older_too):
         office.say(f"{builds.NAMES[kind]} stands at {standing.address}")
         report.contracts.append(standing)
         return standing
+    one, address = contract_create(office, reserve, kind=kind, args=args, overrides=overrides)
+    report.transactions.append(one)
+    if not address:
+        return None
+    row = contract_record(
+        office, kind=kind, address=address, owner=owner, one=one, replaced=standing
+    )
+    report.contracts.append(row)
+    return row
+
+
+def contract_create(
+    office: Office,
+    reserve: Wallet,
+    *,
+    kind: str,
+    args: tuple[object, ...],
+    overrides: Mapping[str, object],
+) -> tuple[Transaction, str]:
+    """Create a contract, or take up a creation that was mined and never recorded.
+
+    Returns: its transaction and its address, "" where it is simulated only.
+    Raises: CodeDiffers; as `call_run`.
+    """
     call = ContractCall(
         what=f"deploy {builds.NAMES[kind]}",
         wallet=reserve,
         kind="deployment",
         to="",
         data=builds.creation_code(kind, *args),
-        overrides=overrides or {},
+        overrides=overrides,
     )
     office.say(call.what)
     one = _deployed_before(call) or call_run(office, call)
-    report.transactions.append(one)
     if not succeeded(one):
-        return None
+        return one, ""
     address = deployed_address(one)
     check_code(office, kind=kind, address=address)
-    row = _record(office, kind=kind, address=address, owner=owner, one=one, replaced=standing)
     office.say(f"{builds.NAMES[kind]} deployed at {address}, transaction {one.tx_hash}")
-    report.contracts.append(row)
-    return row
+    return one, address
 
 
-def _stands(office: Office, standing: Deployment) -> bool:
+def _stands(office: Office, standing: Deployment, *, older_too: bool) -> bool:
     """Whether the recorded contract is there and of this build.
 
-    False only on a local chain, which may have begun anew. Raises: CodeDiffers, OlderBuild.
+    False only on a local chain, which may have begun anew, and with ``older_too`` for another
+    build of ours. Raises: CodeDiffers, OlderBuild.
     """
     kind, address = str(standing.kind), str(standing.address)
     code = read_code(office, address)
@@ -136,6 +182,8 @@ def _stands(office: Office, standing: Deployment) -> bool:
     if office.chain.is_local:
         why = "is of another build" if code else "is gone, the local chain began anew"
         office.say(f"{builds.NAMES[kind]} {address} {why}")
+        return False
+    if found == standing.code_hash and older_too:
         return False
     if found == standing.code_hash:
         raise OlderBuild(kind=kind, address=address)
@@ -182,7 +230,7 @@ def read_code(office: Office, address: str) -> bytes:
     return hex_bytes(office.rpc.call("eth_getCode", [address, "latest"]))
 
 
-def _record(
+def contract_record(
     office: Office,
     *,
     kind: str,
@@ -190,10 +238,17 @@ def _record(
     owner: str,
     one: Transaction,
     replaced: Deployment | None,
+    active: bool = True,
 ) -> Deployment:
+    """Keep a created contract, audited; executors of the one that it replaces are wanted on it.
+
+    ``active``: it is used from now on, and the other no more; else it waits to be set up.
+    """
     with transaction.atomic():
-        if replaced is not None:
-            Deployment.objects.filter(pk=replaced.pk).update(active=False)
+        if replaced is not None and active:  # it is gone, or has nothing to be fetched
+            gone = {"active": False, "emptied_at": timezone.now()}
+            Deployment.objects.filter(pk=replaced.pk).update(**gone)
+        kept = replaced.observed.get("desired") if replaced is not None and not active else None
         row = Deployment.objects.create(
             chain=office.chain,
             kind=kind,
@@ -202,6 +257,9 @@ def _record(
             treasury=treasury_of(office) if kind == "receiver" else "",
             code_hash=builds.expected_code_hash(kind),
             tx_hash=one.tx_hash,
+            active=active,
+            replaces=replaced,
+            observed={"desired": kept} if kept else {},
         )
         if replaced is not None:
             _assignments_carry(old=replaced, new=row)

@@ -5,11 +5,17 @@ from typing import Final
 
 from django.db import transaction
 
+from arbsite.base import audit
 from arbsite.base.errors import Halt, Rejected
 from contracts.models import Deployment, Token
-from wallets import selectors
+from wallets import push, selectors
 from wallets.administration.calls import ContractCall, calls_run
-from wallets.administration.drift import Drift, drift_of, min_profit_desired
+from wallets.administration.drift import (
+    Drift,
+    drift_of,
+    min_profit_desired,
+    tip_recipient_desired,
+)
 from wallets.administration.minimums import min_profits
 from wallets.administration.observe import Observation, deployment_observe
 from wallets.administration.office import Office
@@ -135,6 +141,46 @@ def _minimums_decide(office: Office, deployment: Deployment, seen: Observation) 
         )
     if found:
         minimums_store(deployment, found)
+
+
+def limits_store(
+    office: Office,
+    deployment: Deployment,
+    *,
+    minimums: dict[str, int],
+    treasury: str = "",
+    tip_recipient: str = "",
+) -> None:
+    """Keep new limits with the deployment, audited; what is empty stays as it is.
+
+    ``minimums``: raw units by token address. Raises: ValueError for a minimum of zero.
+    """
+    treasury = treasury or deployment.treasury
+    with transaction.atomic():
+        before = {
+            "minProfit": {t: str(raw) for t, raw in min_profit_desired(deployment).items()},
+            "treasury": deployment.treasury,
+            "tipRecipient": tip_recipient_desired(deployment),
+        }
+        if minimums:
+            minimums_store(deployment, minimums)
+        if tip_recipient:
+            tip_recipient_store(deployment, tip_recipient)
+        Deployment.objects.filter(pk=deployment.pk).update(treasury=treasury)
+        audit.record(
+            verb="contract.limits",
+            target=deployment.address,
+            actor=office.by,
+            via=office.via,
+            before=before,
+            after={
+                "minProfit": {token: str(raw) for token, raw in minimums.items()},
+                "treasury": treasury,
+                "tipRecipient": tip_recipient_desired(deployment),
+            },
+        )
+        transaction.on_commit(lambda: push.contract_changed(deployment.pk), robust=True)
+    deployment.refresh_from_db()
 
 
 def minimums_store(deployment: Deployment, raw_by_token: dict[str, int]) -> None:

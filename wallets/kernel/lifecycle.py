@@ -42,6 +42,7 @@ LANDED_LATE: Final = (_S.EXPIRED, _S.INCLUDED)
 FINAL: Final = frozenset(status for status, following in TRANSITIONS.items() if not following)
 HOLDS_NONCE: Final = frozenset({_S.SIGNED, _S.SUBMITTED, _S.UNKNOWN, _S.INCLUDED})
 OPEN: Final = frozenset(Status) - FINAL
+UNMINED: Final = tuple(status for status in Status if status in OPEN and status != _S.INCLUDED)
 
 # What the kill switch never blocks (INVARIANTS I20); every other kind and every bump it stops.
 NEVER_KILLED_KINDS: Final = frozenset({"pause", "revoke", "rescue", "gap_fill"})

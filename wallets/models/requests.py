@@ -34,6 +34,7 @@ class Request(models.Model):
             ("expose", "Note as exposed"),
             ("move_away", "Move away"),
             ("drill", "Drill the kill switch"),
+            ("replace", "Replace"),
         ],
     )
     chain = models.ForeignKey(Chain, on_delete=models.PROTECT, related_name="+")

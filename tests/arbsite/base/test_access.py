@@ -82,6 +82,7 @@ TABLE = {
     ("POST", "api/contracts/<int:pk>/sweep"): "admin",
     ("POST", "api/contracts/<int:pk>/limits"): "admin",
     ("POST", "api/contracts/<int:pk>/mend"): "admin",
+    ("POST", "api/contracts/<int:pk>/replace"): "admin",
 }
 # SPEC: these move money or make keys.
 KEYED = {
@@ -94,6 +95,7 @@ KEYED = {
     "api/wallets/<int:pk>/move-away",
     "api/wallets/auto-fund",
     "api/contracts/<int:pk>/sweep",
+    "api/contracts/<int:pk>/replace",
     "api/contracts/deploy",
 }
 ROUTES = sorted(TABLE)

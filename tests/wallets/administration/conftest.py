@@ -15,7 +15,8 @@ from arbsite.base.models import User
 from arbsite.base.units import Wei
 from contracts import probe
 from contracts import services as contracts_services
-from contracts.kernel import market_file
+from contracts.kernel import abi, market_file
+from contracts.kernel.jsonrpc import RpcError
 from contracts.localchain.faucet import faucet
 from contracts.localchain.harness import LocalMarket, local_market
 from contracts.models import Chain, Deployment
@@ -210,3 +211,23 @@ def ask(chain: Chain, ada: User) -> Callable[..., Request]:
 def later(wait: timedelta) -> None:
     """As if so much time had passed since the last sign of life."""
     Request.objects.update(taken_at=F("taken_at") - wait * 1.1)
+
+
+def send_as(market: LocalMarket, sender: str, to: str, data: bytes) -> None:
+    """As someone else would, who has the key: outside our record."""
+    market.rpc.call("anvil_impersonateAccount", [sender])
+    try:
+        request = {"from": sender, "to": to, "data": "0x" + data.hex(), "gas": hex(300_000)}
+        sent = market.rpc.call("eth_sendTransaction", [request])
+    except RpcError as error:
+        pytest.fail(f"{sender}: {error}")
+    finally:
+        market.rpc.call("anvil_stopImpersonatingAccount", [sender])
+    market.driver.step()
+    assert market.rpc.call("eth_getTransactionReceipt", [sent])["status"] == "0x1"
+
+
+def accept_as(market: LocalMarket, who: str, contract: str) -> None:
+    """Take a contract over, as an owner outside would."""
+    market.rpc.call("anvil_setBalance", [who, hex(COIN_WEI)])
+    send_as(market, who, contract, abi.encode_call("acceptOwnership()"))

@@ -4,7 +4,7 @@ import pytest
 
 from contracts.kernel import abi
 from contracts.models import Deployment
-from tests.wallets.administration.test_executors import _send_as
+from tests.wallets.administration.conftest import send_as
 from wallets.administration import builds
 from wallets.administration.adopt import NotAdoptable, contract_adopt
 from wallets.administration.authorise import executor_authorise
@@ -54,7 +54,7 @@ def test_adopting_twice_changes_nothing(office, unrecorded):
 
 def test_a_foreign_executor_keeps_a_contract_out(office, unrecorded, reserve, market):
     data = abi.encode_call("setExecutor(address,bool)", SOMEONE, True)
-    _send_as(market, reserve.address, unrecorded, data)
+    send_as(market, reserve.address, unrecorded, data)
 
     with pytest.raises(NotAdoptable, match=f"{SOMEONE} may execute"):
         contract_adopt(office, address=unrecorded)

@@ -3,7 +3,7 @@
 import pytest
 
 from contracts.kernel import abi
-from tests.wallets.administration.test_executors import _send_as
+from tests.wallets.administration.conftest import send_as
 from wallets.administration.authorise import executor_authorise
 from wallets.administration.calls import CallFailed, ContractCall, StillOpen, call_run, succeeded
 from wallets.administration.operate import receiver_pause
@@ -71,7 +71,7 @@ def test_a_call_that_reverts_when_it_is_mined_is_reported_with_its_hash(
         if not overtaken:
             overtaken.append(True)
             market.rpc.call("anvil_dropAllTransactions", [])
-            _send_as(market, reserve.address, deployed.address, abi.encode_call("pause()"))
+            send_as(market, reserve.address, deployed.address, abi.encode_call("pause()"))
             raw = Attempt.objects.order_by("-id").first().raw
             market.rpc.call("eth_sendRawTransaction", ["0x" + bytes(raw).hex()])
         office.settle()

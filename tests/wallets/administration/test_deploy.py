@@ -7,7 +7,7 @@ import pytest
 from arbsite.base.models import AuditEvent
 from contracts.kernel.jsonrpc import hex_int
 from contracts.models import Deployment, Dex, Pool, Token
-from tests.wallets.administration.conftest import funded
+from tests.wallets.administration.conftest import accept_as, funded
 from wallets import kill, services
 from wallets.administration import builds
 from wallets.administration.authorise import executor_authorise
@@ -181,7 +181,7 @@ def test_another_gas_reserve_takes_the_contract_over_by_itself(office, deployed,
 
 def test_settings_of_a_contract_that_others_own_are_left_to_the_owner(office, deployed, market):
     contracts_deploy(office, owner=SOMEONE)
-    _accept_as(market, SOMEONE, receiver().address)
+    accept_as(market, SOMEONE, receiver().address)
     token = Token.objects.filter(lendable=True).first()
     minimums_store(receiver(), {token.address: 77})
 
@@ -259,11 +259,3 @@ def test_a_call_that_would_revert_is_refused_with_its_reason(office, deployed):
         contracts_deploy(office)
 
     assert Transaction.objects.get(status="rejected").reason.startswith("simulation: NoCode")
-
-
-def _accept_as(market, who: str, contract: str) -> None:
-    market.rpc.call("anvil_impersonateAccount", [who])
-    market.rpc.call("anvil_setBalance", [who, hex(10**18)])
-    data = "0x79ba5097"  # acceptOwnership()
-    market.rpc.call("eth_sendTransaction", [{"from": who, "to": contract, "data": data}])
-    market.driver.step()

@@ -4,9 +4,8 @@ import pytest
 
 from arbsite.base.models import AuditEvent
 from contracts.kernel import abi
-from contracts.kernel.jsonrpc import RpcError
 from contracts.models import Token
-from tests.wallets.administration.conftest import funded
+from tests.wallets.administration.conftest import funded, send_as
 from wallets import selectors, services
 from wallets.administration.authorise import (
     NotAuthorisable,
@@ -133,7 +132,7 @@ def test_what_others_do_to_the_contract_shows_as_drift(office, deployed, executo
         ("setTreasury(address)", SOMEONE),
         ("setMinProfit(address,uint256)", token.address, 1),
     ):
-        _send_as(market, reserve.address, deployed.address, abi.encode_call(signature, *args))
+        send_as(market, reserve.address, deployed.address, abi.encode_call(signature, *args))
 
     seen = deployment_observe(office.rpc, deployment=deployed)
 
@@ -168,7 +167,7 @@ def test_a_sweep_pays_the_treasury_everything(office, deployed, executor, reserv
     amount = 123 * 10**18
     holder = market.market.dexes[0].traders[0]
     data = abi.encode_call("transfer(address,uint256)", deployed.address, amount)
-    _send_as(market, holder, token.address, data)
+    send_as(market, holder, token.address, data)
     before = _balance(office, token, reserve.address)
 
     swept = receiver_sweep(office, deployment=deployed, token=token.address)
@@ -181,17 +180,3 @@ def test_a_sweep_pays_the_treasury_everything(office, deployed, executor, reserv
 def _balance(office, token, owner: str) -> int:
     data = abi.encode_call("balanceOf(address)", owner)
     return abi.decode_uint(office.rpc.eth_call(to=token.address, data=data))
-
-
-def _send_as(market, sender: str, to: str, data: bytes) -> None:
-    """As someone else would, who has the key: outside our record."""
-    market.rpc.call("anvil_impersonateAccount", [sender])
-    try:
-        request = {"from": sender, "to": to, "data": "0x" + data.hex(), "gas": hex(300_000)}
-        sent = market.rpc.call("eth_sendTransaction", [request])
-    except RpcError as error:
-        pytest.fail(f"{sender}: {error}")
-    finally:
-        market.rpc.call("anvil_stopImpersonatingAccount", [sender])
-    market.driver.step()
-    assert market.rpc.call("eth_getTransactionReceipt", [sent])["status"] == "0x1"

@@ -10,7 +10,7 @@ from arbsite.base.errors import Retryable
 from arbsite.base.models import AuditEvent
 from contracts.kernel import abi
 from contracts.models import Deployment, Token
-from tests.wallets.administration.conftest import later
+from tests.wallets.administration.conftest import later, send_as
 from wallets import kill, listing, services, wishes
 from wallets.administration.acting import TOO_LATE, Desk, request_act
 from wallets.administration.authorise import executor_authorise
@@ -156,7 +156,7 @@ def test_what_a_contract_holds_is_swept_to_the_treasury(ask, act, office, deploy
     token = Token.objects.get(symbol="USDT")
     holder = market.market.dexes[0].traders[0]
     data = abi.encode_call("transfer(address,uint256)", deployed.address, 5 * 10**18)
-    _send_as(market, holder, token.address, data)
+    send_as(market, holder, token.address, data)
 
     done = act(ask("sweep", deployment=deployed))
 
@@ -199,7 +199,7 @@ def test_a_new_tip_recipient_stands_in_the_row_and_on_chain(ask, act, office, de
 
 def test_drift_is_shown_from_the_last_reading_and_mended(ask, act, deployed, reserve, market):
     someone = "0x1111111111111111111111111111111111111111"
-    _send_as(
+    send_as(
         market, reserve.address, deployed.address, abi.encode_call("setTreasury(address)", someone)
     )
     act(ask("observe"))
@@ -317,13 +317,3 @@ def test_a_wish_nobody_could_begin_is_not_carried_out_long_after(ask, desk, chai
 
 def _away(row):
     raise Retryable("the node is away")
-
-
-def _send_as(market, sender, to, data):
-    """As someone else would, who has the key: outside our record."""
-    market.rpc.call("anvil_impersonateAccount", [sender])
-    request = {"from": sender, "to": to, "data": "0x" + data.hex(), "gas": hex(300_000)}
-    sent = market.rpc.call("eth_sendTransaction", [request])
-    market.rpc.call("anvil_stopImpersonatingAccount", [sender])
-    market.driver.step()
-    assert market.rpc.call("eth_getTransactionReceipt", [sent])["status"] == "0x1"

@@ -11,11 +11,12 @@ from contracts import adapters as contracts_adapters
 from wallets.administration.adopt import contract_adopt
 from wallets.administration.deploy import DeployReport, contracts_deploy
 from wallets.administration.office import office_open
+from wallets.administration.replacing import contract_replace, receiver_named
 from wallets.management.commands._keys import plain_errors, signer
 
 
 class Command(BaseCommand):
-    """`deploy_contracts --chain KEY [--owner ADDRESS] [--adopt ADDRESS] [--json]`."""
+    """`deploy_contracts --chain KEY [--owner | --adopt | --replace ADDRESS] [--json]`."""
 
     help = (
         "Deploys FlashLoanReceiver and MultiDexRouter from the chain's first gas reserve wallet, "
@@ -24,7 +25,7 @@ class Command(BaseCommand):
     )
 
     def add_arguments(self, parser: CommandParser) -> None:
-        """Chain, owner, adopt, json."""
+        """Chain, owner, adopt, replace, json."""
         parser.add_argument("--chain", required=True, help="chain key, such as bsc")
         parser.add_argument(
             "--owner", metavar="ADDRESS", help="who takes the receiver over, in two steps"
@@ -32,19 +33,33 @@ class Command(BaseCommand):
         parser.add_argument(
             "--adopt", metavar="ADDRESS", help="record a receiver that stands on chain already"
         )
+        parser.add_argument(
+            "--replace",
+            metavar="ADDRESS",
+            help="put a new receiver in the place of this one: deploy, authorise, drain, revoke; "
+            "run again it goes on from there",
+        )
         parser.add_argument("--json", action="store_true", help="print the outcome as JSON")
 
     def handle(self, *args: Any, **options: Any) -> None:
-        """Deploy or adopt, then print what stands."""
+        """Deploy, adopt or replace, then print what stands."""
         owner = _address(options["owner"], flag="--owner")
         adopted = _address(options["adopt"], flag="--adopt")
+        replaced = _address(options["replace"], flag="--replace")
+        if replaced and (owner or adopted):
+            raise CommandError(
+                "--replace keeps the owner: give neither --owner nor --adopt with it"
+            )
         with plain_errors():
             chain = contracts_adapters.chain(options["chain"])
             office = office_open(
                 chain, say=lambda line: self.stderr.write(f"  {line}"), via="shell"
             )
             with signer() if office.may_sign else nullcontext():
-                if adopted:
+                if replaced:
+                    old = receiver_named(chain.key, replaced)
+                    report = contract_replace(office, old=old)
+                elif adopted:
                     report = contract_adopt(office, address=adopted, owner=owner)
                 else:
                     report = contracts_deploy(office, owner=owner)
