@@ -17,6 +17,7 @@ from prices.market_query import (
     MarketQuery,
     amounts_out_call,
     decode_answers,
+    decode_reserves,
     market_query,
 )
 from prices.registry import Registry
@@ -70,15 +71,10 @@ def read_market(
     """
     head = head or read_head(rpc)
     query = market_query(registry, quotes=quotes)
-    answers = _ask(rpc, registry, query, block_hash=head.hash)
-    count, quoted = len(registry.pools), len(query.quoted)
-    reserves = {
-        i: _pair_of_words(answer)
-        for i, answer in enumerate(answers[:count])
-        if answer is not None and len(answer) >= 64
-    }
-    outs = (_quoted_out(answer) for answer in answers[count : count + quoted])
-    lent = answers[count + quoted : count + quoted + CALLS_OF_LENT * len(query.lent)]
+    reserves, answers = _ask(rpc, registry, query, block_hash=head.hash)
+    quoted = len(query.quoted)
+    outs = (_quoted_out(answer) for answer in answers[:quoted])
+    lent = answers[quoted : quoted + CALLS_OF_LENT * len(query.lent)]
     premium = answers[-1] if registry.aave_pool else None
     return MarketRead(
         head=head,
@@ -101,15 +97,28 @@ def read_market(
 
 def _ask(
     rpc: HttpRpc, registry: Registry, query: MarketQuery, *, block_hash: str
-) -> list[bytes | None]:
+) -> tuple[dict[int, tuple[TokenAmount, TokenAmount]], list[bytes | None]]:
+    """The pools' reserves by index, and what the other calls returned."""
     at = {"blockHash": block_hash}
+    pools, count = len(registry.pools), len(query.calls)
     if registry.multicall3:
         answer = rpc.eth_call(to=registry.multicall3, data=query.data, block=at)
-        return decode_answers(answer, count=len(query.calls))
-    asked = [("eth_call", [{"to": c.to, "data": "0x" + c.data.hex()}, at]) for c in query.calls]
-    return [
-        None if isinstance(answer, RpcError) else hex_bytes(answer) for answer in rpc.batch(asked)
-    ]
+        found = decode_reserves(answer, pools=pools, count=count)
+        if found is not None:
+            return found, decode_answers(answer, count=count, first=pools)
+        answers = decode_answers(answer, count=count)
+    else:
+        asked = [("eth_call", [{"to": c.to, "data": "0x" + c.data.hex()}, at]) for c in query.calls]
+        answers = [
+            None if isinstance(answer, RpcError) else hex_bytes(answer)
+            for answer in rpc.batch(asked)
+        ]
+    reserves = {
+        i: _pair_of_words(answer)
+        for i, answer in enumerate(answers[:pools])
+        if answer is not None and len(answer) >= 64
+    }
+    return reserves, answers[pools:]
 
 
 def _pair_of_words(answer: bytes) -> tuple[TokenAmount, TokenAmount]:

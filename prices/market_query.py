@@ -6,8 +6,11 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import lru_cache
+from struct import Struct
 from typing import Final
 
+from arbsite.base.units import TokenAmount
 from contracts.kernel import abi
 from contracts.kernel.abi import BadAnswer, Call
 from prices.registry import Registry, base_and_quote
@@ -23,6 +26,10 @@ _VIRTUAL_BALANCE: Final = abi.selector("getVirtualUnderlyingBalance(address)")  
 CALLS_OF_LENT: Final = 3
 _TRUE: Final = (1).to_bytes(WORD)
 _AT_TUPLE_END: Final = (3 * WORD).to_bytes(WORD)
+# (success, where the bytes begin, how many); reserve0, reserve1, time: a tuple of `getReserves`.
+_RESERVES_HEAD: Final = _TRUE + (2 * WORD).to_bytes(WORD) + (3 * WORD).to_bytes(WORD)
+_RESERVES_ANSWER: Final = Struct(">96s16s16s16s16s32x")
+_HIGH: Final = bytes(16)  # a reserve has 112 bits
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,8 +107,40 @@ def encode_calls(calls: Sequence[Call]) -> bytes:
     return b"".join((_AGGREGATE3, *head, *offsets, *tuples))
 
 
-def decode_answers(data: bytes, *, count: int) -> list[bytes | None]:
-    """What each call returned, None where it reverted.
+def decode_reserves(
+    data: bytes, *, pools: int, count: int
+) -> dict[int, tuple[TokenAmount, TokenAmount]] | None:
+    """The reserves that the first ``pools`` of ``count`` calls returned, raw token units, all at
+    once; None where an answer has another form, and `decode_answers` says which.
+
+    The usual case: each call succeeds and returns three words, so that all tuples are alike.
+    """
+    start = 2 * WORD
+    first = start + WORD * count
+    if data[:start] != WORD.to_bytes(WORD) + count.to_bytes(WORD):
+        return None
+    if data[start : start + WORD * pools] != _offsets(pools, count):
+        return None
+    block = data[first : first + _RESERVES_ANSWER.size * pools]
+    if len(block) < _RESERVES_ANSWER.size * pools:
+        return None
+    found = {}
+    for i, (head, high0, low0, high1, low1) in enumerate(_RESERVES_ANSWER.iter_unpack(block)):
+        if head != _RESERVES_HEAD or high0 != _HIGH or high1 != _HIGH:
+            return None
+        found[i] = (TokenAmount(int.from_bytes(low0)), TokenAmount(int.from_bytes(low1)))
+    return found
+
+
+@lru_cache(maxsize=8)
+def _offsets(pools: int, count: int) -> bytes:
+    """Where the tuples of the first calls begin, if all of them are alike."""
+    at = WORD * count
+    return b"".join((at + _RESERVES_ANSWER.size * i).to_bytes(WORD) for i in range(pools))
+
+
+def decode_answers(data: bytes, *, count: int, first: int = 0) -> list[bytes | None]:
+    """What each call from ``first`` on returned, None where it reverted.
 
     Raises: BadAnswer for bytes that are not ``(bool,bytes)[]`` of that length.
     """
@@ -112,7 +151,7 @@ def decode_answers(data: bytes, *, count: int) -> list[bytes | None]:
     if int.from_bytes(data[WORD:start]) != count:
         raise BadAnswer(f"a multicall of {count} gave {int.from_bytes(data[WORD:start])} answers")
     found: list[bytes | None] = []
-    for i in range(count):
+    for i in range(first, count):
         at = start + int.from_bytes(data[start + WORD * i : start + WORD * (i + 1)])
         body = at + int.from_bytes(data[at + WORD : at + 2 * WORD]) + WORD
         end = body + int.from_bytes(data[body - WORD : body])
