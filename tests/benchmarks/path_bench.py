@@ -2,7 +2,9 @@
 the product between.
 
 P5 begins with the event's bytes in memory; P6 at a node of loopback that writes a head and waits
-for the transaction, and beside it the same path through web3.py and eth-account; P7 is the whole
+for the transaction, and beside it the same path through web3.py and eth-account. In between ours is
+simulated in this process: as that node has no contracts, what is run is a path of the same kind on
+the local market's bytecode, at other reserves each time. P7 is the whole
 product on its local chain, timed on the wire by `tests.proofs.slow_wire`. Run it alone with
 ``python -m tests.benchmarks.path_bench``.
 """
@@ -36,6 +38,7 @@ P5_P99_US = 1_000.0
 P6_MEDIAN_MS = {"first_pool": 0.7, "aave_v3": 1.0}
 P6_P99_MS = 3.0
 P6_TIMES = 20.0
+P6_HOPS = 2
 P7_MEDIAN_MS = 4.0
 P7_P99_MS = 20.0
 P7_TRADES = 30
@@ -146,6 +149,8 @@ def _p5_entry(times: list[float], *, target: float, stages: dict[str, float]) ->
 def _p6() -> dict[str, Entry]:
     from tests.benchmarks.mock_node import header_json
     from tests.benchmarks.path_market import CHAIN_ID, make_registry, story_of
+    from tests.benchmarks.simulation_bench import learned_path
+    from tests.execution.traded_market import traded_market
 
     registry, reserves = make_registry(POOLS)
     blocks = [{"header": header_json(1), "logs": []}]
@@ -154,14 +159,18 @@ def _p6() -> dict[str, Entry]:
         blocks.append({"header": header, "logs": logs})
     document = {"chainId": CHAIN_ID, "blocks": blocks}
     out: dict[str, Entry] = {}
-    with tempfile.TemporaryDirectory() as folder:
+    with tempfile.TemporaryDirectory() as folder, traded_market() as traded:
         theirs = _with_node(document, folder, lambda ws, http: _web3_path(ws, registry))
         for lender, target in P6_MEDIAN_MS.items():
+            learned = learned_path(traded, lender, P6_HOPS)
             ours = _with_node(
                 document,
                 folder,
-                lambda ws, http, of=lender: _our_path(ws, http, registry, reserves, of),
+                lambda ws, http, of=lender, run=learned.again: _our_path(
+                    ws, http, registry, reserves, of, run
+                ),
             )
+            learned.simulator.close()
             cuts = quantiles(ours, n=100)
             value, p99 = median(ours) / 1_000, cuts[98] / 1_000
             times = median(theirs) / median(ours)
@@ -171,6 +180,7 @@ def _p6() -> dict[str, Entry]:
                 "target": target,
                 "reference": {
                     "p10_ms": round(cuts[9] / 1_000, 3),
+                    "of_it_simulating_us": round(learned.took_us),
                     "p99_ms": round(p99, 2),
                     "p99_target_ms": P6_P99_MS,
                     "web3_ms": round(median(theirs) / 1_000, 1),
@@ -220,19 +230,22 @@ def _with_node(document: Any, folder: str, path: Any) -> list[float]:
 
 
 async def _our_path(
-    ws_url: str, http_url: str, registry: Any, reserves: Any, lender: str
+    ws_url: str,
+    http_url: str,
+    registry: Any,
+    reserves: Any,
+    lender: str,
+    simulate: Callable[[], Any],
 ) -> list[float]:
     """Feed, book, search, simulation, signature and hand-over, as the engine strings them."""
-    from arbsite.base.units import Gas, Wei
     from contracts.rpc import HttpRpc, WsRpc
-    from execution.simulator import Simulator
     from prices.feed import Advance, Feed
-    from tests.benchmarks.path_market import CHAIN_ID, GAS_PRICE, RECEIVER, SENDER, make_watcher
+    from tests.benchmarks.path_market import CHAIN_ID, make_watcher
 
     watcher = make_watcher(registry, reserves, lender=lender)
     calldata, signed = _planning(watcher), _signing(PrivateKey(KEY))
     rpc = HttpRpc([http_url], chain_id=CHAIN_ID)
-    simulator, control = Simulator(rpc), await WsRpc.connect(ws_url)
+    control = await WsRpc.connect(ws_url)
     feed = Feed(
         urls=[ws_url], chain_id=CHAIN_ID, addresses=registry.addresses, block_time_ms=450,
         known=watcher.book.known_hashes,
@@ -251,16 +264,9 @@ async def _our_path(
             touched = watcher.advance(step)
             head = watcher.head
             assert head is not None
-            simulator.note_block(
-                number=head.number, block_hash=head.hash, timestamp_s=head.timestamp_s
-            )
             if best := next(watcher.hot(touched), None):
                 data = calldata(best)
-                simulated = simulator.simulate(
-                    sender=SENDER, to=RECEIVER, data=data, value_wei=Wei(0),
-                    gas_price_wei=GAS_PRICE, block_hash=head.hash, gas=Gas(340_000),
-                )  # fmt: skip
-                assert simulated.ok
+                simulate()
                 rpc.send_raw(signed(data, head.number))
                 sent += 1
             watcher.scan(touched)

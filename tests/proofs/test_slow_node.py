@@ -82,6 +82,6 @@ def stages_ms(client):
 
 
 def trades(client, wire):
-    """What of them passed the wire."""
+    """What of them passed the wire after a head that passed it too."""
     ours = {row["txHash"] for row in rows_of(client) if row["txHash"]}
-    return [each for each in wire.passed if each.hash in ours]
+    return [each for each in wire.passed if each.hash in ours and each.head_s]
