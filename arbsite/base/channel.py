@@ -16,6 +16,9 @@ from redis.exceptions import RedisError
 logger = logging.getLogger(__name__)
 GROUP: Final = "hub"
 MAX_WAITING: Final = 200
+# Words of so short a time go out as one: who speaks is often in a hurry, and pages are drawn no
+# faster than that.
+GATHER_S: Final = 0.02
 
 
 class _Teller:
@@ -24,17 +27,29 @@ class _Teller:
     def __init__(self) -> None:
         self._lock = threading.Lock()
         self._loop: asyncio.AbstractEventLoop | None = None
-        self._waiting = 0
+        self._gathered: dict[str, dict[Any, None]] = {}  # keys by channel, in their order
+        self._tasks: set[asyncio.Task[None]] = set()
 
-    def tell(self, message: dict[str, Any]) -> None:
+    def tell(self, channel: str, keys: Sequence[Any]) -> None:
         with self._lock:
             if self._loop is None:
                 self._loop = asyncio.new_event_loop()
                 threading.Thread(target=self._loop.run_forever, name="channel", daemon=True).start()
-            if self._waiting >= MAX_WAITING:
-                return
-            self._waiting += 1
-        asyncio.run_coroutine_threadsafe(self._send(message), self._loop)
+            first = not self._gathered
+            self._gathered.setdefault(channel, {}).update(dict.fromkeys(keys))
+        if first:
+            self._loop.call_soon_threadsafe(self._loop.call_later, GATHER_S, self._send_gathered)
+
+    def _send_gathered(self) -> None:
+        with self._lock:
+            gathered, self._gathered = self._gathered, {}
+        for channel, keys in gathered.items():
+            if len(self._tasks) >= MAX_WAITING:
+                return  # nobody takes them; pages ask the database meanwhile
+            message = {"type": "hub.message", "channel": channel, "keys": list(keys)}
+            task = asyncio.get_running_loop().create_task(self._send(message))
+            self._tasks.add(task)
+            task.add_done_callback(self._tasks.discard)
 
     async def _send(self, message: dict[str, Any]) -> None:
         try:
@@ -42,9 +57,6 @@ class _Teller:
                 await get_channel_layer().group_send(GROUP, message)
         except (RedisError, OSError, TimeoutError) as error:
             logger.debug("push lost", extra={"error_kind": type(error).__name__})
-        finally:
-            with self._lock:
-                self._waiting -= 1
 
 
 _teller: Final = _Teller()
@@ -52,4 +64,4 @@ _teller: Final = _Teller()
 
 def tell(channel: str, keys: Sequence[Any]) -> None:
     """Say that rows of ``channel`` changed: their keys, never their data. Call it after commit."""
-    _teller.tell({"type": "hub.message", "channel": channel, "keys": list(keys)})
+    _teller.tell(channel, keys)

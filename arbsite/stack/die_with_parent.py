@@ -1,7 +1,7 @@
 """Start a program that dies with its parent, sees only its own secrets and writes private files.
 
-``python -m arbsite.stack.die_with_parent [--signal KILL] [--drop NAME]... [--bare] -- COMMAND``
-replaces itself by COMMAND, so the process manager's child is the program and nothing between.
+``python -m arbsite.stack.die_with_parent [--signal KILL] [--nice N] [--drop NAME]... [--bare] --
+COMMAND`` replaces itself by COMMAND: the process manager's child is the program, nothing between.
 Standard library only: it starts in tens of milliseconds.
 """
 
@@ -50,10 +50,17 @@ def child_environ(environ: dict[str, str], *, drop: Sequence[str], bare: bool) -
 
 
 def wrapped(
-    argv: Sequence[str], *, signal_name: str = "KILL", drop: Sequence[str] = (), bare: bool = False
+    argv: Sequence[str],
+    *,
+    signal_name: str = "KILL",
+    drop: Sequence[str] = (),
+    bare: bool = False,
+    yields: int = 0,
 ) -> tuple[str, ...]:
-    """``argv`` with this wrapper before it."""
+    """``argv`` with this wrapper before it; ``yields``: by how much it is nicer than others."""
     options = [word for name in drop for word in ("--drop", name)]
+    if yields:
+        options += ["--nice", str(yields)]
     if bare:
         options.append("--bare")
     module = (sys.executable, "-m", "arbsite.stack.die_with_parent")
@@ -64,6 +71,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """Bind, clean the environment, become the command."""
     parser = argparse.ArgumentParser(prog="die_with_parent", description=__doc__)
     parser.add_argument("--signal", default="KILL", choices=("KILL", "TERM", "INT"))
+    parser.add_argument("--nice", type=int, default=0, metavar="N")
     parser.add_argument("--drop", action="append", default=[], metavar="NAME")
     parser.add_argument("--bare", action="store_true")
     parser.add_argument("command", nargs="+")
@@ -73,6 +81,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     if orphaned(environ):
         return 1
     os.umask(_PRIVATE_UMASK)
+    os.nice(options.nice)
     try:
         os.execvpe(  # noqa: S606 - the command is ours, given as a list
             options.command[0],

@@ -20,6 +20,8 @@ GUARDED_ENV: Final = (
 EXIT_DEPENDENCY_AWAY: Final = 75
 # With the 2 s of the services and the 3 s of the database: all ends within 10 s.
 APPS_STOP_S: Final = 4
+# What waits for a block wakes with it, and an execution goes first: people see it a moment later.
+CONSOLE_YIELDS: Final = 5
 QUEUES: Final = "chain,funding,upkeep"
 
 
@@ -47,6 +49,7 @@ class Program:
     on_crash_loop: tuple[str, ...] = ()  # run once when it crashed five times in a minute
     rest_s: float = 4.0  # between tries after such a minute
     listener: bool = False  # hears of the others' deaths
+    yields: int = 0  # its niceness: the higher, the sooner others have the processor
 
     @property
     def slug(self) -> str:
@@ -182,6 +185,13 @@ def _console(plan: Plan) -> Sequence[Program]:
     login = {"DATABASE_URL_FILE": str(web_role.url_file(plan.data_dir))}
     env = {"web": login if plan.embedded_postgres else {}}
     return [
-        Program(name=name, argv=argv, tier=Tier.APPS, stop_s=APPS_STOP_S, env=env.get(name, {}))
+        Program(
+            name=name,
+            argv=argv,
+            tier=Tier.APPS,
+            stop_s=APPS_STOP_S,
+            env=env.get(name, {}),
+            yields=CONSOLE_YIELDS,
+        )
         for name, argv in argvs.items()
     ]

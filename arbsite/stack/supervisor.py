@@ -93,6 +93,7 @@ def _program(program: Program, *, layout: paths.Layout, root: Path) -> tuple[str
         signal_name=program.death_signal,
         drop=program.drops_env,
         bare=program.bare_env,
+        yields=program.yields,
     )
     log = str(layout.logs / f"{program.slug}.log")
     values = {
