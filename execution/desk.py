@@ -9,9 +9,9 @@ import time
 from collections.abc import Callable, Mapping
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import replace
-from typing import Any, Final, NamedTuple
+from typing import Final, NamedTuple
 
-from django.db import connection, transaction
+from django.db import IntegrityError, connection, transaction
 
 from arbsite.base.errors import ArbError
 from arbsite.base.units import Gas, Wei
@@ -34,7 +34,14 @@ from execution.refusals import passed_over, refusal
 from execution.simulator import Simulated
 from execution.standing import Standing, contract_of, gate_state, standing_read
 from execution.tips import affordable, tips_now
-from execution.trial import SimulatesHeads, Trial, disagreement, revert_words, simulated_facts
+from execution.trial import (
+    SimulatesHeads,
+    Trial,
+    disagreement,
+    proof_of,
+    revert_words,
+    simulated_facts,
+)
 from execution.wanted import WORDS, Acted, Wanted, wanted_from
 from prices.kernel.costs import NO_TIP, TipTerms
 from prices.kernel.lenders import LenderKind
@@ -43,6 +50,7 @@ from wallets import selectors as wallet_selectors
 from wallets import services as wallet_services
 from wallets.kernel.lifecycle import Status
 from wallets.models import Transaction
+from wallets.planning import transaction_plan_proven, transaction_reproven
 
 logger = logging.getLogger(__name__)
 GAS_OF_TEST: Final = 21_000
@@ -200,12 +208,14 @@ class Desk:
             return passed_over(state, wanted.candidate, reason)
         simulation = self._beside.submit(self.trial.simulate, wanted, standing, fees)
         prepared = self._prepare(wanted, simulation, state, standing)
+        if isinstance(prepared, Acted):
+            acted = prepared
+        else:
+            self.memory.keep(wanted.candidate, prepared.row)
+            acted = self._hand_over(prepared, fees, timeline=wanted.timeline)
         if simulation.done() and simulation.exception() is None:
             self.trial.keep_estimate(wanted, simulation.result())
-        if isinstance(prepared, Acted):
-            return prepared
-        self.memory.keep(wanted.candidate, prepared.row)
-        return self._hand_over(prepared, fees, timeline=wanted.timeline)
+        return acted
 
     def _prepare(
         self,
@@ -214,38 +224,56 @@ class Desk:
         state: GateState,
         standing: Standing,
     ) -> Prepared | Acted:
-        """Write the rows while the simulation runs; commit them if it succeeds, else none."""
+        """Write the rows while the simulation runs, as if it had ended as it usually does; commit
+        them if it succeeds, with what it said, else none."""
         started = time.perf_counter_ns()
-        with transaction.atomic():
-            row = services.execution_record(
-                chain=self.chain,
-                key=wanted.candidate.key,
-                request_pk=wanted.request_pk,
-                facts=facts_of(wanted, standing),
-            )
-            if row is None:
-                return Acted(GateReason.IN_FLIGHT.value, "This opportunity was acted on already.")
-            planned = self._plan(
-                row,
-                wallet=standing.wallet,
-                kind="execution",
-                to=standing.deployment.address if standing.deployment else "",
-                data=encode_execute(wanted.plan),
-                value_wei=wanted.evaluation.tip_wei,
-                key=wanted.candidate.key,
-                last_block=wanted.plan.last_block,
-                private_only=standing.mode.config.use_private_mempool,
-                epoch=standing.kill_epoch,
-            )
-            written = time.perf_counter_ns()
-            simulated = simulation.result()
-            waited = time.perf_counter_ns() - written
-            if refused := self._refused(wanted, simulated, state):
-                transaction.set_rollback(True)
-                return refused
-            Execution.objects.filter(pk=row.pk).update(**simulated_facts(simulated))
-            self._mark(planned, simulated)
+        try:
+            with transaction.atomic():
+                assumed = self.trial.assumed(wanted, standing)
+                row, planned = self._write(wanted, standing, assumed)
+                written = time.perf_counter_ns()
+                simulated = simulation.result()
+                waited = time.perf_counter_ns() - written
+                if refused := self._refused(wanted, simulated, state):
+                    transaction.set_rollback(True)
+                    return refused
+                if proof_of(simulated) != proof_of(assumed):
+                    transaction_reproven(transaction_=planned, proof=proof_of(simulated))
+                if simulated_facts(simulated) != simulated_facts(assumed):
+                    Execution.objects.filter(pk=row.pk).update(**simulated_facts(simulated))
+        except IntegrityError:  # its key stands: whoever had it first has acted, or acts
+            return Acted(GateReason.IN_FLIGHT.value, "This opportunity was acted on already.")
         return Prepared(row, planned, persist_ns=time.perf_counter_ns() - started - waited)
+
+    def _write(
+        self, wanted: Wanted, standing: Standing, simulated: Simulated
+    ) -> tuple[Execution, Transaction]:
+        """Both rows, inside the caller's transaction. Raises: IntegrityError for a known key."""
+        self._wait_for_no_disk()
+        assert standing.wallet is not None  # noqa: S101  the caller looked
+        assert standing.deployment is not None  # noqa: S101  the caller looked
+        planned = transaction_plan_proven(
+            wallet=standing.wallet,
+            kind="execution",
+            to=standing.deployment.address,
+            data=encode_execute(wanted.plan),
+            value_wei=wanted.evaluation.tip_wei,
+            key=wanted.candidate.key,
+            proof=proof_of(simulated),
+            last_block=wanted.plan.last_block,
+            leader_epoch=self.epoch,
+            private_only=standing.mode.config.use_private_mempool,
+            epoch=standing.kill_epoch,
+            simulated_only=not self.may_sign,
+        )
+        row = services.execution_record(
+            chain=self.chain,
+            key=wanted.candidate.key,
+            request_pk=wanted.request_pk,
+            planned=planned,
+            facts={**facts_of(wanted, standing), **simulated_facts(simulated)},
+        )
+        return row, planned
 
     def _refused(self, wanted: Wanted, simulated: Simulated, state: GateState) -> Acted | None:
         """What a simulation, or the time that it took, says against sending."""
@@ -258,25 +286,11 @@ class Desk:
             return None
         return passed_over(now, candidate, reason, detail=revert_words(simulated))
 
-    def _plan(self, row: Execution, **facts: Any) -> Transaction:
-        """Plan and link, inside the caller's transaction. Where bytes follow, its commit waits for
-        no disk: theirs does, and covers it."""
+    def _wait_for_no_disk(self) -> None:
+        """Where bytes follow, their commit waits for the disk and covers the caller's."""
         if self.may_sign:
             with connection.cursor() as cursor:
                 cursor.execute("SET LOCAL synchronous_commit = off")
-        planned = wallet_services.transaction_plan(leader_epoch=self.epoch, **facts)
-        Execution.objects.filter(pk=row.pk, transaction__isnull=True).update(transaction=planned)
-        return planned
-
-    def _mark(self, planned: Transaction, simulated: Simulated) -> None:
-        """Mark simulated, inside the caller's transaction."""
-        wallet_services.transaction_simulated(
-            transaction_=planned,
-            block_number=simulated.block_number,
-            block_hash=simulated.block_hash,
-            gas_limit=simulated.gas_limit,
-            simulated_only=not self.may_sign,
-        )
 
     def _hand_over(self, prepared: Prepared, fees: GasFees, *, timeline: Timeline) -> Acted:
         """Send what is recorded; what may not sign has ended at simulated."""
@@ -285,7 +299,12 @@ class Desk:
         acted = Acted(execution_pk=row.pk)
         if self.may_sign:
             try:
-                outcome = self.sender.send(planned.pk, fees=fees, leader_epoch=self.epoch)
+                outcome = self.sender.send(
+                    planned.pk,
+                    fees=fees,
+                    leader_epoch=self.epoch,
+                    account=planned.wallet.address,
+                )
                 started_ns = recorded_ns - prepared.persist_ns
                 spans_note(timeline, outcome, started_ns=started_ns, recorded_ns=recorded_ns)
             except ArbError as error:
@@ -333,16 +352,19 @@ class Desk:
             return Acted(GateReason.SIMULATION_FAILED.value, revert_words(simulated))
         started = time.perf_counter_ns()
         with transaction.atomic():
-            Execution.objects.filter(pk=request.pk).update(wallet=wallet, deployment=deployment)
-            planned = self._plan(
-                request,
+            self._wait_for_no_disk()
+            planned = transaction_plan_proven(
                 wallet=wallet,
                 kind="test",
                 to=wallet.address,
                 data=b"",
                 key=request.key,
+                proof=proof_of(simulated),
+                leader_epoch=self.epoch,
                 epoch=epoch,
+                simulated_only=not self.may_sign,
             )
-            self._mark(planned, simulated)
+            facts = {"wallet": wallet, "deployment": deployment, "transaction": planned}
+            Execution.objects.filter(pk=request.pk, transaction__isnull=True).update(**facts)
         prepared = Prepared(request, planned, persist_ns=time.perf_counter_ns() - started)
         return self._hand_over(prepared, fees, timeline=timeline)

@@ -15,7 +15,12 @@ class Sending(Protocol):
         """See `wallets.sender.Sender.tip_recipients`."""
 
     def send(
-        self, transaction_id: int, *, fees: GasFees, leader_epoch: int | None = None
+        self,
+        transaction_id: int,
+        *,
+        fees: GasFees,
+        leader_epoch: int | None = None,
+        account: str = "",
     ) -> SendOutcome:
         """See `wallets.sender.Sender.send`."""
 

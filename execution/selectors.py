@@ -55,7 +55,12 @@ class InFlight:
 def in_flight(*, chain: Chain) -> InFlight:
     """What of a chain is on its way; what ended in simulation is not. One query."""
     rows = Transaction.objects.filter(chain=chain, status__in=HOLDS_WALLET, simulated_only=False)
-    found = list(rows.values_list("wallet_id", "execution__path"))
+    return in_flight_of(rows.values_list("wallet_id", "execution__path"))
+
+
+def in_flight_of(found: Iterable[tuple[int, list[dict[str, Any]] | None]]) -> InFlight:
+    """Of (wallet, path) of everything on its way; what is no trade has no path."""
+    found = list(found)
     return InFlight(
         wallets=frozenset(wallet for wallet, _ in found),
         pools=frozenset(hop["pool"].lower() for _, path in found for hop in path or ()),

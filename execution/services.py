@@ -1,14 +1,16 @@
 """Requests of people, and what the engine writes of executions."""
 
+import json
 import logging
 import time
 import uuid
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import timedelta
+from functools import partial
 from typing import Any, Final
 
-from django.db import IntegrityError, transaction
+from django.db import IntegrityError, connection, transaction
 from django.db.models import Q
 from django.http import HttpRequest
 from django.utils import timezone
@@ -17,6 +19,7 @@ from arbsite.base import audit
 from arbsite.base.errors import ArbError
 from arbsite.base.models import User
 from arbsite.base.problems import Conflict
+from arbsite.base.rows import rows_insert
 from contracts.models import Chain
 from execution import push, render, selectors
 from execution.models import Execution, LatencySample
@@ -28,9 +31,13 @@ from wallets.models import Transaction
 logger = logging.getLogger(__name__)
 WAIT_S: Final = 5.0
 LOOK_S: Final = 0.05
-OPEN: Final = ("planned", "simulated", "signed", "submitted", "unknown")
+OPEN: Final = selectors.HOLDS_WALLET
 ENDED_UNDONE: Final = ("expired", "cancelled", "rejected")
 MAX_REQUESTS: Final = 20
+REQUEST_LIVES: Final = timedelta(seconds=30)  # so long it waits for what passes by itself
+_STAGES_ADD: Final = (
+    "UPDATE execution_execution SET latency_us = latency_us || %s::jsonb WHERE id = %s"
+)
 ABANDONED: Final = timedelta(seconds=30)  # longer than any send takes
 
 
@@ -211,42 +218,40 @@ def executions_abandon(*, chain: Chain, leader_epoch: int) -> int:
 
 
 def execution_record(
-    *, chain: Chain, key: str, request_pk: int | None, facts: Mapping[str, Any]
-) -> Execution | None:
-    """Write what is acted on, under a key that one opportunity has once.
+    *,
+    chain: Chain,
+    key: str,
+    request_pk: int | None,
+    planned: Transaction,
+    facts: Mapping[str, Any],
+) -> Execution:
+    """Write what is acted on, by ``planned``, under a key that one opportunity has once.
 
-    A person's request takes the facts over; an automatic execution is a new row.
-    Returns: None where the key stands already: someone acted on this opportunity before.
+    A person's request takes the facts over; an automatic execution is a new row. Joins the
+    caller's transaction. Raises: IntegrityError where the key stands already.
     """
-    try:
-        with transaction.atomic():
-            if request_pk is not None:
-                if Execution.objects.filter(transaction__idempotency_key=key).exists():
-                    return None
-                Execution.objects.filter(pk=request_pk).update(**facts)
-                row = Execution.objects.get(pk=request_pk)
-            else:
-                row = Execution.objects.create(chain=chain, key=key, **facts)
-            transaction.on_commit(lambda: push.execution_changed(row.pk), robust=True)
-    except IntegrityError:
-        return None
+    if request_pk is not None:
+        taken = {**facts, "transaction": planned}
+        Execution.objects.filter(pk=request_pk, transaction__isnull=True).update(**taken)
+        row = Execution.objects.get(pk=request_pk)
+    else:
+        row = Execution(chain=chain, key=key, transaction=planned, **facts)
+        rows_insert(row)
+    transaction.on_commit(partial(push.execution_changed, row.pk), robust=True)
     return row
 
 
 def latency_record(*, chain: Chain, execution_pk: int | None, stages_us: Mapping[str, int]) -> None:
     """Keep stage times: on the execution, and as samples for percentiles."""
     if execution_pk is not None:
-        with transaction.atomic():
-            row = Execution.objects.select_for_update().get(pk=execution_pk)
-            Execution.objects.filter(pk=execution_pk).update(
-                latency_us={**row.latency_us, **stages_us}
-            )
-    LatencySample.objects.bulk_create(
-        [
-            LatencySample(chain=chain, stage=stage, microseconds=value, execution_id=execution_pk)
-            for stage, value in stages_us.items()
-        ]
-    )
+        with connection.cursor() as cursor:
+            cursor.execute(_STAGES_ADD, (json.dumps(dict(stages_us)), execution_pk))
+    samples = [
+        LatencySample(chain=chain, stage=stage, microseconds=value, execution_id=execution_pk)
+        for stage, value in stages_us.items()
+    ]
+    if samples:
+        rows_insert(*samples)
     push.latency_changed(chain.key)
     if execution_pk is not None:
         push.execution_changed(execution_pk)

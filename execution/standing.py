@@ -1,9 +1,10 @@
 """What the record says that an execution must respect: read in few queries, some of it kept."""
 
+import json
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Final
+from typing import Any, Final
 
 from django.db import connection
 
@@ -92,6 +93,7 @@ def contract_of(chain: Chain) -> tuple[Deployment | None, tuple[Executor, ...]]:
 
 
 # The book takes a denial with its next load: until then nothing through that pool is sent.
+# Last, what is on its way: the wallet and the path of each.
 _NOW: Final = """
 SELECT (SELECT count(*) FROM wallets_killstate WHERE scope IN ('*', %(chain)s) AND NOT engaged),
        (SELECT state FROM execution_fastmode WHERE chain_id = %(chain)s),
@@ -103,7 +105,12 @@ SELECT (SELECT count(*) FROM wallets_killstate WHERE scope IN ('*', %(chain)s) A
            JOIN contracts_token other ON other.id = pool.token1_id
            WHERE pool.chain_id = %(chain)s AND lower(pool.address) = ANY(%(pools)s)
              AND (pair.denied OR one.denied OR other.denied)
-       )
+       ),
+       (SELECT coalesce(json_agg(json_build_array(sent.wallet_id, made.path)), '[]')::text
+          FROM wallets_transaction sent
+          LEFT JOIN execution_execution made ON made.transaction_id = sent.id
+         WHERE sent.chain_id = %(chain)s AND sent.status = ANY(%(waits)s)
+           AND NOT sent.simulated_only)
 """
 
 
@@ -118,15 +125,20 @@ def gate_state(
     """What stands in the way at this moment: switch, mode, denials and what is in flight are read
     anew. ``pools``: those of the path, lower case.
 
-    Queries: 2, or 3 where executions per hour are limited.
+    Queries: 1, or 2 where executions per hour are limited.
     """
+    asked: dict[str, Any] = {
+        "chain": chain.key,
+        "pools": [pool.lower() for pool in pools],
+        "waits": list(selectors.HOLDS_WALLET),
+    }
     with connection.cursor() as cursor:
-        cursor.execute(_NOW, {"chain": chain.key, "pools": [pool.lower() for pool in pools]})
+        cursor.execute(_NOW, asked)
         row = cursor.fetchone()
-    clear, mode, now_ms, denied = row or (0, "off", 0, True)
+    clear, mode, now_ms, denied, on_their_way = row or (0, "off", 0, True, "[]")
     config = fast_mode.gate_config(standing.mode.config)
     ends = standing.mode.expires_at
-    in_flight = selectors.in_flight(chain=chain)
+    in_flight = selectors.in_flight_of(json.loads(on_their_way))
     wallet_pk = standing.wallet.pk if standing.wallet else None
     return GateState(
         killed=clear != 2,

@@ -18,6 +18,7 @@ from execution.wanted import Wanted
 from prices import services as price_services
 from prices.kernel.opportunity import Evaluation
 from wallets.models import Wallet
+from wallets.simulation import Proof
 
 
 class SimulatesHeads(Simulates, Protocol):
@@ -46,6 +47,7 @@ class Trial:
         self.chain = chain
         self.simulator = simulator
         self._fees_now = fees_now
+        self._by = "evm"  # who answered last
 
     def gas_of_one(self, wanted: Wanted, standing: Standing) -> Wei:
         """What it may cost; a node asks for all that an EIP-1559 payload offers, about twice."""
@@ -70,6 +72,20 @@ class Trial:
             max_priority_fee_wei=Wei(min(fees.max_priority_fee_wei, ceiling)),
         )
 
+    def assumed(self, wanted: Wanted, standing: Standing) -> Simulated:
+        """How its simulation ends if it ends as most do: what is written while it runs."""
+        each = wanted.evaluation
+        return Simulated(
+            ok=True,
+            profit=TokenAmount(each.waterfall.expected_profit),
+            gas_estimate=Gas(0),
+            gas_limit=standing.gas_limits.get(_kind(wanted), Gas(GAS_OF_ONE)),
+            revert=None,
+            block_number=each.block.number,
+            block_hash=each.block.hash,
+            by=self._by,
+        )
+
     def simulate(self, wanted: Wanted, standing: Standing, fees: GasFees) -> Simulated:
         """With the limit that receipts gave; where that fails, once more with an estimate."""
         each = wanted.evaluation
@@ -84,6 +100,7 @@ class Trial:
             if again.profit not in (simulated.profit, each.waterfall.expected_profit):
                 raise StateGone(each.block.hash, why="it was simulated with two results")
             simulated = again
+        self._by = simulated.by
         wanted.timeline.span(Stage.SIMULATE, started_ns=started, ended_ns=time.perf_counter_ns())
         return simulated
 
@@ -181,6 +198,15 @@ def revert_words(simulated: Simulated) -> str:
     if simulated.ok or simulated.revert is None:
         return ""
     return f"{simulated.revert.name}: {simulated.revert.meaning}"
+
+
+def proof_of(simulated: Simulated) -> Proof:
+    """What a transaction keeps of its simulation."""
+    return Proof(
+        block_number=simulated.block_number,
+        block_hash=simulated.block_hash,
+        gas_limit=simulated.gas_limit,
+    )
 
 
 def simulated_facts(simulated: Simulated) -> dict[str, Any]:

@@ -1,6 +1,6 @@
 """Attempts as the sender works on them: one row of the record, read with its transaction."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Final
 
 from psycopg.rows import dict_row
@@ -57,6 +57,20 @@ def job(connection: Connection, attempt_id: int, *, existed: bool = False) -> Jo
     if not rows:
         raise RecordTorn(f"attempt {attempt_id} is gone")
     return rows[0]
+
+
+def job_signed(of: Job, *, raw: bytes, tx_hash: str, via: str) -> Job:
+    """An attempt as it stands once its bytes were stored by `outcomes.store_signed`."""
+    begun = of.transaction_status is Status.SIMULATED
+    return replace(
+        of,
+        raw=raw,
+        hash=tx_hash,
+        via=via,
+        signed=True,
+        attempt_status="signed",
+        transaction_status=Status.SIGNED if begun else of.transaction_status,
+    )
 
 
 def jobs_of(connection: Connection, transaction_id: int) -> list[Job]:

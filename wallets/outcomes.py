@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from typing import Final
 
-from wallets.jobs import Job
+from wallets.jobs import Job, RecordTorn
 from wallets.kernel import lifecycle
 from wallets.kernel.lifecycle import Status
 from wallets.ledger import NotSendable, move
@@ -14,29 +14,48 @@ from wallets.relays.answers import Answer
 IN_FLIGHT: Final = "handing over"
 
 
+# Bytes into the attempt; then, by what it is for, history and hash of its transaction.
+_STORE: Final = """
+WITH stored AS (
+    UPDATE wallets_attempt SET raw = %(raw)s, hash = %(hash)s, status = 'signed',
+           sent_via = %(via)s, signed_at = coalesce(signed_at, now())
+     WHERE id = %(attempt)s AND raw IS NULL AND NOT released RETURNING transaction_id
+), moved AS (
+    UPDATE wallets_transaction t SET updated_at = now(),
+           status = CASE WHEN %(moves)s THEN 'signed' ELSE t.status END,
+           tx_hash = CASE WHEN %(named)s THEN %(hash)s ELSE t.tx_hash END
+      FROM stored WHERE t.id = stored.transaction_id AND (%(moves)s OR %(named)s)
+       AND (NOT %(moves)s OR t.status = 'simulated') RETURNING t.id
+), noted AS (
+    INSERT INTO wallets_statuschange (transaction_id, old, new, reason, at)
+    SELECT id, 'simulated', 'signed', '', clock_timestamp() FROM moved WHERE %(moves)s
+)
+SELECT (SELECT count(*) FROM stored), (SELECT count(*) FROM moved)
+"""
+
+
 def store_signed(connection: Connection, of: Job, *, raw: bytes, tx_hash: str, via: str) -> bool:
     """Commit bytes, hash and the way they will go, before the first byte goes out (I8).
 
     False: stored by another. The way is kept now: after a crash the record still says whether the
-    public may have them.
+    public may have them. Raises: RecordTorn for a transaction that is not as it was read.
     """
+    moves = of.transaction_status is Status.SIMULATED
+    named = of.purpose not in lifecycle.NEVER_KILLED_PURPOSES or of.kind == "gap_fill"
+    asked = {
+        "raw": raw,
+        "hash": tx_hash,
+        "via": via,
+        "attempt": of.attempt_id,
+        "moves": moves,
+        "named": named,
+    }
     with connection.transaction():
-        stored = connection.execute(
-            "UPDATE wallets_attempt SET raw = %s, hash = %s, status = 'signed', sent_via = %s,"
-            " signed_at = coalesce(signed_at, now())"
-            " WHERE id = %s AND raw IS NULL AND NOT released",
-            (raw, tx_hash, via, of.attempt_id),
-        )
-        if not stored.rowcount:
-            return False
-        if of.transaction_status is Status.SIMULATED:
-            move(connection, of.transaction_id, old=Status.SIMULATED, new=Status.SIGNED)
-        if of.purpose not in lifecycle.NEVER_KILLED_PURPOSES or of.kind == "gap_fill":
-            connection.execute(
-                "UPDATE wallets_transaction SET tx_hash = %s WHERE id = %s",
-                (tx_hash, of.transaction_id),
-            )
-    return True
+        row = connection.execute(_STORE, asked).fetchone()
+        stored, moved = row or (0, 0)
+        if stored and not moved and (moves or named):
+            raise RecordTorn(f"transaction {of.transaction_id} is no longer simulated")
+    return bool(stored)
 
 
 def mark_in_flight(connection: Connection, attempt_id: int, *, via: str) -> None:

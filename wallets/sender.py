@@ -14,11 +14,12 @@ from functools import partial
 from typing import Final
 
 from arbsite.base.errors import ArbError, Halt
-from arbsite.base.units import Gas, Wei
-from contracts.kernel.fees import FeeModel, GasFees, check_cap, fees_offered
+from arbsite.base.units import Gas
+from contracts.kernel.fees import GasFees, check_cap
 from contracts.kernel.jsonrpc import RpcError, call_object, hex_int
 from contracts.rpc import HttpRpc
 from wallets import jobs, ledger, outcomes, releases, replacements
+from wallets.gas_offers import fees_asked
 from wallets.handover import Handed, Ways
 from wallets.jobs import Job
 from wallets.kernel import bumps
@@ -60,10 +61,16 @@ class Sender:
         self._compared: set[str] = set()  # accounts whose nonce was held against the chain's
 
     def send(
-        self, transaction_id: int, *, fees: GasFees, leader_epoch: int | None = None
+        self,
+        transaction_id: int,
+        *,
+        fees: GasFees,
+        leader_epoch: int | None = None,
+        account: str = "",
     ) -> SendOutcome:
         """Send a simulated transaction, once: a second call reports where the first one stands.
 
+        ``account``: who sends it, by whoever knows, so that it need not be asked.
         Raises: NotSendable, Killed, LeaderChanged, AccountFrozen, FeeAboveCap before a nonce is
             taken; SignRefused, after which nonce and transaction are given up; SignerUnavailable,
             RecordUnavailable, RpcUnavailable where `recover` takes it up.
@@ -74,7 +81,8 @@ class Sender:
             )
         check_cap(fees, cap_wei=self.chain.fee_cap_wei)
         with self._record.borrow() as connection:
-            self._open_sequence(connection, transaction_id)
+            if account not in self._compared:
+                self._open_sequence(connection, transaction_id)
             of = ledger.prepare(
                 connection,
                 transaction_id,
@@ -164,25 +172,7 @@ class Sender:
 
     def fees_now(self) -> GasFees:
         """What a payload without urgency offers now. Raises: RpcError, RpcUnavailable."""
-        eip1559 = self.chain.fee_model is FeeModel.EIP1559
-        head, price = self._rpc.batch(
-            [
-                ("eth_getBlockByNumber", ["latest", False]),
-                ("eth_maxPriorityFeePerGas" if eip1559 else "eth_gasPrice", []),
-            ]
-        )
-        if isinstance(head, RpcError):
-            raise head
-        if not isinstance(head, dict):
-            raise RpcError(0, "the node gave no latest block")
-        bid = Wei(0) if isinstance(price, RpcError) else Wei(hex_int(price))
-        base_fee = Wei(hex_int(head.get("baseFeePerGas"))) if eip1559 else None
-        return fees_offered(
-            model=self.chain.fee_model,
-            base_fee_wei=base_fee,
-            min_gas_price_wei=self.chain.min_gas_price_wei,
-            bid_wei=bid,
-        )
+        return fees_asked(self._rpc, chain=self.chain)
 
     def self_send_gas(self) -> Gas:
         """Gas of sending 0 to oneself: 21,000 on most chains, more on Arbitrum. Asked once."""
@@ -308,8 +298,9 @@ class Sender:
             of = jobs.job(connection, of.attempt_id)
             return outcome_of(of, of.transaction_status, "stored by another sender", stages)
         stages["persist"] = _us_since(started)
+        of = jobs.job_signed(of, raw=signed.raw, tx_hash=signed.hash, via=via)
         try:
-            return self._hand_over(connection, jobs.job(connection, of.attempt_id), stages)
+            return self._hand_over(connection, of, stages)
         except (Killed, LeaderChanged) as error:
             # The nonce is held by bytes that were never handed over: a cancel may always go out.
             with suppress(ArbError):

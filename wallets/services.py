@@ -119,6 +119,12 @@ def transaction_plan(
     return planned
 
 
+def check_gas_limit(gas_limit: Gas) -> None:
+    """Raises: ValueError for a limit that nobody measured."""
+    if gas_limit <= 0:
+        raise ValueError("a gas limit comes from a simulation or from measured use")
+
+
 def transaction_simulated(
     *,
     transaction_: Transaction,
@@ -131,8 +137,7 @@ def transaction_simulated(
 
     ``simulated_only``: the chain may not sign; the row ends here. Raises: StaleStatus.
     """
-    if gas_limit <= 0:
-        raise ValueError("a gas limit comes from a simulation or from measured use")
+    check_gas_limit(gas_limit)
     _advance(
         transaction_=transaction_,
         new=Status.SIMULATED,

@@ -1,6 +1,7 @@
 """Column types of chain facts: addresses, hashes and 256-bit integers, as Python str and int."""
 
 from decimal import Decimal
+from functools import lru_cache
 from typing import Any
 
 from django.core.exceptions import ValidationError
@@ -14,6 +15,7 @@ ZERO_ADDRESS = "0x" + "0" * 40
 BIGINT_MAX = 2**63 - 1  # the largest id that a row can have: more is no question to the record
 
 
+@lru_cache(maxsize=4096)  # the same few hundred addresses, in every row that is written
 def checksummed(value: str) -> str:
     """``value`` with its EIP-55 checksum.
 

@@ -58,8 +58,7 @@ BOUNDARIES: frozenset[str] = frozenset(
         "wallets.ledger.move: UPDATE wallets_transaction SET status = %s,",
         "wallets.outcomes.store_signed: BEGIN",
         "wallets.outcomes.store_signed: COMMIT",
-        "wallets.outcomes.store_signed: UPDATE wallets_attempt SET raw = %s, hash =",
-        "wallets.outcomes.store_signed: UPDATE wallets_transaction SET tx_hash = %s",
+        "wallets.outcomes.store_signed: WITH stored AS ( UPDATE wallets_attempt SET",
         # hand-over under the kill lock: announced by a row, so looked up, then the same bytes
         "wallets.ledger.check_allowed: SELECT t.kind, t.kill_epoch, t.leader_epoch,",
         "wallets.ledger.check_again: SELECT s.address, s.frozen, a.released FROM",
