@@ -7,7 +7,6 @@ import asyncio
 import logging
 import time
 from collections.abc import Callable, Iterator, Sequence
-from datetime import timedelta
 from functools import partial
 from heapq import merge
 from itertools import chain as chained
@@ -34,7 +33,6 @@ from prices.state_check import CheckResult
 from prices.watcher import Watcher
 
 logger = logging.getLogger(__name__)
-REQUEST_LIVES: Final = timedelta(seconds=30)
 TURN_S: Final = 0.002
 REHEARSED_AT_ONCE: Final = 2  # each a trace of some milliseconds, beside everything else
 
@@ -147,7 +145,8 @@ class Acting:
         """Act on what people asked for, oldest first.
 
         A person goes before automation: while a request waits for the executor nothing is hunted,
-        or automation would take the executor each time it is free. `REQUEST_LIVES` bounds it.
+        or automation would take the executor each time it is free. Each waits for so long as
+        `REQUEST_LIVES` says.
         """
         self._person_waits = bool(requests)
         waiting = [await self.answer(session, request) for request in requests]
@@ -252,7 +251,7 @@ class Acting:
         """Act on what a person asked for, at the state as it is now.
 
         What passes by itself (a block in between, an execution that is not settled) is waited for
-        until the request is `REQUEST_LIVES` old.
+        until the request is `services.REQUEST_LIVES` old.
 
         Returns: whether it waits.
         """
@@ -304,7 +303,7 @@ class Acting:
         await self._threads.run("control", refuse)
 
     async def _is_late(self, request: Execution) -> bool:
-        if timezone.now() - request.created_at < REQUEST_LIVES:
+        if timezone.now() - request.created_at < services.REQUEST_LIVES:
             return False
         await self.refuse(request, "superseded", "Nobody could act on it in time: ask again.")
         return True

@@ -19,7 +19,6 @@ from contracts import adapters as contracts_adapters
 from contracts.models import Chain, Deployment
 from execution import accounting, adapters, fast_mode, selectors, services
 from execution.desk import Desk
-from execution.kernel.gate import GateReason
 from execution.kernel.latency import Timeline
 from execution.kernel.plan import encode_execute
 from execution.leader import Leadership
@@ -39,7 +38,6 @@ from wallets import receipts
 from wallets import selectors as wallet_selectors
 
 PATIENCE_S: Final = 60.0
-TRIES: Final = 10
 _LOOK_S: Final = 0.2
 _OPEN: Final = frozenset({"planned", "simulated", "signed", "submitted", "unknown"})
 
@@ -236,20 +234,21 @@ def desk_open(chain: Chain, *, epoch: int) -> Desk:
 
 
 def act(market: Market, *, request: Execution, epoch: int, say: Callable[[str], None]) -> Execution:
-    """Gate, simulate, send and settle as this chain's leader, once; anew while blocks overtake it.
+    """Gate, simulate, send and settle as this chain's leader, once; anew while blocks overtake it
+    or an execution is in the way, as long as a request from the console would wait.
 
     Raises: NothingPays with the gate's reason; nothing was sent then, and the request says so.
     """
     chain, desk = market.chain, desk_open(market.chain, epoch=epoch)
-    acted = Acted()
-    for _ in range(TRIES):
+    until = time.monotonic() + services.REQUEST_LIVES.total_seconds()
+    while True:
         try:
             found = market.find(opportunity_pk=request.opportunity_id)
         except NothingPays as error:
             services.execution_refused(pk=request.pk, reason="superseded", detail=str(error))
             raise
-        acted = desk.act(found.wanted(request_pk=request.pk))
-        if acted.reason != GateReason.SUPERSEDED:
+        acted = desk.act(found.wanted(request_pk=request.pk), waits=True)
+        if not acted.passes or time.monotonic() > until:
             break
     if acted.reason:
         services.execution_refused(pk=request.pk, reason=acted.reason, detail=acted.detail)
