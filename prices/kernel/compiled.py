@@ -64,12 +64,37 @@ def machine_code(function: Callable[..., Any]) -> Callable[..., Any]:
 
 
 @machine_code
+def _order(rates_after, edges, start, stop):
+    """Have the edges of one directed pair in falling rate after fee; one that moved is put in its
+    place, the others stay."""
+    for at in range(start + 1, stop):
+        edge = edges[at]
+        rate = rates_after[edge]
+        to = at
+        while to > start and rates_after[edges[to - 1]] < rate:
+            edges[to] = edges[to - 1]
+            to -= 1
+        edges[to] = edge
+
+
+@machine_code
+def order(rates, table):
+    """`_order` of every directed pair: once before single pools are followed by `touch`."""
+    edges = table[table[EDGES] :]
+    offsets = table[table[EDGE_OFFSETS] :]
+    for directed in range(2 * np.int64(table[PAIRS])):
+        _order(rates[1], edges, offsets[directed], offsets[directed + 1])
+
+
+@machine_code
 def _refresh_directed(rates, table, levels, directed):
-    """Best rates of one directed pair. Returns: whether its depth outgrew what bounds stand on."""
+    """Best rates of one directed pair, whose edges are in order afterwards. Returns: whether its
+    depth outgrew what bounds stand on."""
     edges = table[table[EDGES] :]
     offsets = table[table[EDGE_OFFSETS] :]
     pairs = table[PAIRS]
     marginal_of, after_of, depth_of = rates[0], rates[1], rates[2]
+    _order(after_of, edges, offsets[directed], offsets[directed + 1])
     marginal = after_fee = depth = 0.0
     for at in range(offsets[directed], offsets[directed + 1]):
         edge = edges[at]
@@ -348,16 +373,12 @@ def _push(levels, ranks, paths, count, rank, path, hops):
 
 
 @machine_code
-def _net_wei(rates, table, levels, hops, path, count, rate):
+def _net_wei(rates, tokens, terms, levels, hops, path, count, rate):
     """The most that a path of pools can net, in wei, over its tokens that are lent; or -inf.
 
     An upper bound: without caps, with the kindest lender, never below what integers give. Where
     the least profit by size is out of reach it is -inf, since nothing would be executed.
     """
-    pairs = table[PAIRS]
-    tokens = table[table[TOKEN_IN] :]
-    rings = pairs + table[THREES] + table[FOURS]
-    terms = levels[LEVELS + 6 * pairs + rings :]
     least = levels[MIN_PROFIT]
     most = -_NEVER
     for start in range(count):
@@ -367,10 +388,14 @@ def _net_wei(rates, table, levels, hops, path, count, rate):
             continue
         flat = 0.0  # 1 / depth of the whole path, seen from its start
         moved = 1.0
-        for step in range(count):
-            edge = path[(start + step) % count]
+        at = start
+        for _ in range(count):
+            edge = path[at]
             flat += moved / rates[2, edge]
             moved *= rates[1, edge]
+            at += 1
+            if at == count:  # a remainder costs as much as all the rest
+                at = 0
         cost = levels[COST_WEI + count - 2]
         owed = terms[2 * token]
         wanted = owed + least
@@ -386,43 +411,42 @@ def _net_wei(rates, table, levels, hops, path, count, rate):
 
 
 @machine_code
-def _least_rate(table, levels, hops, count, rank, moved, moved_depth):
+def _least_rate(tokens, best, deep, terms, cost, hops, count, rank, moved, moved_depth):
     """The rate after fees below which no pools of a ring can have a rank above that one.
 
     `_net_wei` turned round. No path of the ring is deeper than one of the deepest pool of every
     pair, and since it gains, no hop comes in more cheaply than behind the best rates of the rest.
-    ``moved``: the directed pair that must be crossed by a pool of at most that depth, or -1.
+    ``cost``: in wei, as `_net_wei` takes it. ``moved``: the directed pair that must be crossed by
+    a pool of at most that depth, or -1.
     """
-    pairs = table[PAIRS]
-    tokens = table[table[TOKEN_IN] :]
-    best = levels[LEVELS:]
-    deep = levels[LEVELS + 4 * pairs :]
-    rings = pairs + table[THREES] + table[FOURS]
-    terms = levels[LEVELS + 6 * pairs + rings :]
-    cost = levels[COST_WEI + count - 2] / _SURE
     least = _NEVER
     for start in range(count):
         token = tokens[hops[start]]
         wei_per_unit = terms[2 * token + 1]
         if wei_per_unit == 0.0:
             continue
-        flat = 0.0
+        # 1 / depth of the whole path as one fraction: a division costs ten multiplications.
+        over, under = 0.0, 1.0
         ahead = 1.0
-        for step in range(count - 1, -1, -1):
-            hop = hops[(start + step) % count]
+        at = start
+        for _ in range(count):  # from the last hop before the start, back to it
+            at = (at if at else count) - 1
+            hop = hops[at]
             ahead *= best[hop]
-            flat += 1.0 / (ahead * (moved_depth if hop == moved else deep[hop]))
-        gain = max(((rank + cost) / wei_per_unit - 1.0) / _SURE, 0.0)
-        least = min(least, sqrt(terms[2 * token]) + sqrt(gain * flat))
-    return least * least * (1.0 - _ROUND)
+            depth = ahead * (moved_depth if hop == moved else deep[hop])
+            over = over * depth + under
+            under *= depth
+        # (sqrt(owed) + sqrt(gain * flat))^2, multiplied out.
+        owed = terms[2 * token]
+        lost = max(rank + cost - wei_per_unit, 0.0) * over / (wei_per_unit * _SURE * under)
+        least = min(least, owed + lost + 2.0 * sqrt(owed * lost))
+    return least * (1.0 - _ROUND)
 
 
 @machine_code
-def _moved_pair(table, hops, count):
+def _moved_pair(stamps, epoch, hops, count):
     """The one directed pair of a ring that pools stamped by `through` are of; -1 where there is
     more than one such pair, or the ring takes it both ways."""
-    epoch = table[EPOCH]
-    stamps = table[table[RING_STAMPS] :]
     moved = np.int64(-1)
     for hop in range(count):
         if stamps[hops[hop] >> 1] == epoch:
@@ -447,11 +471,12 @@ def _moved_depth(rates, table, directed):
 
 
 @machine_code
-def expand(rates, table, levels, rings, touched, ranks, paths):
+def expand(rates, table, levels, rings, touched, pair, ranks, paths):
     """The paths of pools of these rings that may pay, ranked by the most that they can net in wei.
 
-    ``touched``: only those that cross a pool which `through` stamped. ``paths``: edges from the
-    ring's smallest token on, -1 behind the last. A heap with the least first; the best are kept
+    Edges are `order`ed. ``touched``: only those that cross a pool which `through` stamped;
+    ``pair``: the one pair of those pools, or -1 where they are of several. ``paths``: edges from
+    the ring's smallest token on, -1 behind the last. A heap with the least first; the best are kept
     where not all fit, and ``levels[DROPPED]`` says whether, and very roughly how many, did not.
     Returns: how many are kept.
     """
@@ -459,9 +484,12 @@ def expand(rates, table, levels, rings, touched, ranks, paths):
     epoch = table[EPOCH]
     edges = table[table[EDGES] :]
     offsets = table[table[EDGE_OFFSETS] :]
-    stamps = table[table[POOL_STAMPS] :]
-    best = levels[LEVELS:]
+    # Regions are cut once: each cut is counted, and costs a dozen multiplications.
+    stamps, ring_stamps = table[table[POOL_STAMPS] :], table[table[RING_STAMPS] :]
+    tokens = table[table[TOKEN_IN] :]
+    best, deep = levels[LEVELS:], levels[LEVELS + 4 * pairs :]
     bound = levels[LEVELS + 6 * pairs :]
+    terms = levels[LEVELS + 6 * pairs + (pairs + table[THREES] + table[FOURS]) :]
     hops = np.zeros(4, dtype=np.int64)
     path = np.zeros(4, dtype=np.int64)
     at = np.zeros(4, dtype=np.int64)
@@ -479,10 +507,20 @@ def expand(rates, table, levels, rings, touched, ranks, paths):
         least = bound[ring] * (1.0 - _ROUND)
         if kept == len(ranks) and kept:
             if touched:
-                moved = _moved_pair(table, hops, count)
+                if pair < 0:
+                    moved = _moved_pair(ring_stamps, epoch, hops, count)
+                elif count == 2:
+                    moved = np.int64(-1)  # taken both ways
+                else:
+                    moved = hops[0]
+                    for hop in range(1, count):
+                        moved = hops[hop] if hops[hop] >> 1 == pair else moved
                 if moved >= 0 and moved != depth_for:
                     depth_for, depth_of = moved, _moved_depth(rates, table, moved)
-            needed = _least_rate(table, levels, hops, count, ranks[0], moved, depth_of)
+            cost = levels[COST_WEI + count - 2] / _SURE
+            needed = _least_rate(
+                tokens, best, deep, terms, cost, hops, count, ranks[0], moved, depth_of
+            )
             if needed > least:
                 least = needed
                 levels[DROPPED] += 1.0
@@ -498,6 +536,7 @@ def expand(rates, table, levels, rings, touched, ranks, paths):
             at[depth] += 1
             rate = done[depth] * rates[1, edge]
             if rate * ahead[depth] <= least:
+                depth -= 1  # the other edges of this pair are no better
                 continue
             path[depth] = edge
             if depth + 1 < count:
@@ -513,7 +552,7 @@ def expand(rates, table, levels, rings, touched, ranks, paths):
                     crossed |= stamps[path[hop] >> 1] == epoch
                 if not crossed:
                     continue
-            rank = _net_wei(rates, table, levels, hops, path, count, rate)
+            rank = _net_wei(rates, tokens, terms, levels, hops, path, count, rate)
             if rank > -_NEVER:
                 kept = _push(levels, ranks, paths, kept, rank, path, count)
     return kept
@@ -533,7 +572,8 @@ def react(rates, table, levels, pools, found, ranks, paths):
     if not hope:
         return 0
     count = through(table, levels, pools, found)
-    return expand(rates, table, levels, found[:count], True, ranks, paths)
+    pair = np.int64(table[table[PAIR_OF_POOL] + pools[0]]) if len(pools) == 1 else np.int64(-1)
+    return expand(rates, table, levels, found[:count], True, pair, ranks, paths)
 
 
 @machine_code

@@ -176,6 +176,7 @@ class Search:
                 levels,
                 rings[:count],
                 touched is not None,
+                -1,
                 answer.ranks,
                 answer.paths,
             )
@@ -201,6 +202,7 @@ class Search:
         rates, table, levels = self.book.rates, self._table, self._levels
         if self._stale or len(moved) > max(self.graph.pairs // _FEW, _FEW):
             self._stale = False
+            compiled.order(rates, table)
             compiled.refresh(rates, table, levels)
             compiled.refresh_marginal(rates, table, levels)
             if self._prices is not None:  # depths moved: bounds stand on them
@@ -232,6 +234,7 @@ class Search:
     def _compile(self) -> None:
         """Call everything once, on no pools at all where it would change something."""
         rates, table, levels = self.book.rates, self._table, self._levels
+        compiled.order(rates, table)
         compiled.refresh(rates, table, levels)
         compiled.refresh_marginal(rates, table, levels)
         compiled.break_even(table, levels)
@@ -239,7 +242,7 @@ class Search:
         compiled.through(table, levels, np.empty(0, dtype=np.int64), self._rings)
         for answer in (self._candidates, self._over):
             compiled.expand(
-                rates, table, levels, self._rings[:0], False, answer.ranks, answer.paths
+                rates, table, levels, self._rings[:0], False, -1, answer.ranks, answer.paths
             )
         compiled.over(rates, table, levels, np.inf, self._over.ranks, self._over.paths)
         if self.book.pools:

@@ -173,7 +173,7 @@ def test_the_one_call_for_a_few_pools_says_what_its_steps_say(seed, max_hops, po
             compiled.touch(rates, table, levels, pool)
         count = compiled.through(table, levels, moved, rings)
         ranks, paths = np.zeros(1_000), np.zeros((1_000, 4), dtype=np.int32)
-        kept = compiled.expand(rates, table, levels, rings[:count], True, ranks, paths)
+        kept = compiled.expand(rates, table, levels, rings[:count], True, -1, ranks, paths)
         wanted = {
             (rank, tuple(edge for edge in path if edge >= 0))
             for rank, path in zip(ranks[:kept].tolist(), paths[:kept].tolist(), strict=True)
