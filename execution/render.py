@@ -2,8 +2,10 @@
 
 from typing import Any
 
+from contracts.kernel.jsonrpc import hex_int
 from execution.models import Execution
 from prices.render import iso, text
+from wallets.models import Transaction
 
 # Stages in the order they happen; the contract names them all, null where one did not happen.
 STAGES = (
@@ -32,6 +34,7 @@ def execution(row: Execution) -> dict[str, Any]:
         "opportunityId": row.opportunity_id,
         "status": status_of(row),
         "simulated": simulated,
+        "succeeded": _succeeded(sent),
         "wallet": row.wallet.address if row.wallet else None,
         "contract": row.deployment.address if row.deployment else None,
         "nonce": attempt.nonce if attempt and not simulated else None,
@@ -75,6 +78,12 @@ def execution(row: Execution) -> dict[str, Any]:
         "opportunityBlockNumber": row.block_number,
         "createdAt": iso(row.created_at),
     }
+
+
+def _succeeded(sent: Transaction | None) -> bool | None:
+    """What its receipt says of its call, final or not; None before there is one."""
+    status = (sent.receipt or {}).get("status") if sent else None
+    return None if status is None else hex_int(status) == 1
 
 
 def _gas_cost(row: Execution) -> str | None:

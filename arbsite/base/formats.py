@@ -288,6 +288,8 @@ def _why(value: Any, row: Mapping[str, Any], *_: object) -> Shown:
 def _status(value: Any, row: Mapping[str, Any], *_: object) -> Shown:
     if row.get("simulated"):
         return Shown("simulated only", "nothing was signed or sent on this chain", "sim")
+    if value == "included" and row.get("succeeded") is False:
+        return Shown("included, reverted", "its block has it and it failed; not final yet", "bad")
     return Shown(str(value), "", STATUS_TONES.get(str(value), "note"))
 
 

@@ -207,6 +207,8 @@ const FORMATS = {
   status: (value, row) =>
     row.simulated
       ? show("simulated only", "nothing was signed or sent on this chain", "sim")
+      : value === "included" && row.succeeded === false
+      ? show("included, reverted", "its block has it and it failed; not final yet", "bad")
       : show(String(value), "", STATUS_TONES[value] ?? "note"),
 };
 

@@ -9,7 +9,7 @@ from django.utils import timezone
 from rest_framework.test import APIClient
 
 from arbsite.base.models import AuditEvent, User
-from execution import services
+from execution import render, selectors, services
 from execution.models import Execution, FastMode
 from tests.execution.rows import (
     armed,
@@ -259,3 +259,13 @@ def test_where_money_is_real_arming_and_releasing_ask_for_the_second_factor(chai
     assert not asked("/api/kill/release", {"chain": "local", "reason": "over"})
     assert not asked("/api/kill", {"chain": "bsc", "reason": "stopping is one click"})
     assert not asked("/api/fast-mode/disable", {"chain": "bsc"})
+
+
+@pytest.mark.parametrize("ok", [True, False])
+def test_what_a_receipt_says_of_a_call_is_told_before_it_is_final(chain, ok):
+    sent = make_sent(chain)
+    make_execution(chain, sent=sent)
+    assert render.execution(selectors.executions().get())["succeeded"] is None
+    mine(sent, ok=ok)
+    told = render.execution(selectors.executions().get())
+    assert (told["status"], told["succeeded"]) == ("included", ok)
