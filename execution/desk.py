@@ -37,6 +37,7 @@ from execution.tips import affordable, tips_now
 from execution.trial import (
     SimulatesHeads,
     Trial,
+    cannot_pay,
     disagreement,
     proof_of,
     revert_words,
@@ -54,6 +55,7 @@ from wallets.planning import transaction_plan_proven, transaction_reproven
 
 logger = logging.getLogger(__name__)
 GAS_OF_TEST: Final = 21_000
+_TWICE: Final = "This was acted on already."
 __all__ = ["Acted", "Desk", "Wanted", "wanted_from"]
 
 
@@ -186,7 +188,8 @@ class Desk:
         gas_wei, head = self.trial.gas_of_one(wanted, standing), self.head()
         wallet = self.rota.turn(standing.executors, gas_wei=gas_wei, head=head.number)
         if standing.deployment is None or wallet is None:
-            return Acted("not_armed", "No contract with an authorised, active executor.")
+            why = "No contract with an authorised, active executor."
+            return Acted("not_armed", why, stops_all=True)
         standing = replace(standing, wallet=wallet)
         state = gate_state(
             standing,
@@ -242,7 +245,7 @@ class Desk:
                 if simulated_facts(simulated) != simulated_facts(assumed):
                     Execution.objects.filter(pk=row.pk).update(**simulated_facts(simulated))
         except IntegrityError:  # its key stands: whoever had it first has acted, or acts
-            return Acted(GateReason.IN_FLIGHT.value, "This opportunity was acted on already.")
+            return Acted(GateReason.IN_FLIGHT.value, _TWICE)
         return Prepared(row, planned, persist_ns=time.perf_counter_ns() - started - waited)
 
     def _write(
@@ -284,7 +287,8 @@ class Desk:
         reason = gate.reason_not_to_send(now, candidate)
         if reason is None:
             return None
-        return passed_over(now, candidate, reason, detail=revert_words(simulated))
+        acted = passed_over(now, candidate, reason, detail=revert_words(simulated))
+        return replace(acted, stops_all=acted.stops_all or cannot_pay(simulated))
 
     def _wait_for_no_disk(self) -> None:
         """Where bytes follow, their commit waits for the disk and covers the caller's."""
@@ -351,20 +355,23 @@ class Desk:
         if not simulated.ok:
             return Acted(GateReason.SIMULATION_FAILED.value, revert_words(simulated))
         started = time.perf_counter_ns()
-        with transaction.atomic():
-            self._wait_for_no_disk()
-            planned = transaction_plan_proven(
-                wallet=wallet,
-                kind="test",
-                to=wallet.address,
-                data=b"",
-                key=request.key,
-                proof=proof_of(simulated),
-                leader_epoch=self.epoch,
-                epoch=epoch,
-                simulated_only=not self.may_sign,
-            )
-            facts = {"wallet": wallet, "deployment": deployment, "transaction": planned}
-            Execution.objects.filter(pk=request.pk, transaction__isnull=True).update(**facts)
+        try:
+            with transaction.atomic():
+                self._wait_for_no_disk()
+                planned = transaction_plan_proven(
+                    wallet=wallet,
+                    kind="test",
+                    to=wallet.address,
+                    data=b"",
+                    key=request.key,
+                    proof=proof_of(simulated),
+                    leader_epoch=self.epoch,
+                    epoch=epoch,
+                    simulated_only=not self.may_sign,
+                )
+                facts = {"wallet": wallet, "deployment": deployment}
+                services.request_take(pk=request.pk, planned=planned, facts=facts)
+        except IntegrityError:
+            return Acted(GateReason.IN_FLIGHT.value, _TWICE)
         prepared = Prepared(request, planned, persist_ns=time.perf_counter_ns() - started)
         return self._hand_over(prepared, fees, timeline=timeline)

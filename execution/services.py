@@ -228,17 +228,27 @@ def execution_record(
     """Write what is acted on, by ``planned``, under a key that one opportunity has once.
 
     A person's request takes the facts over; an automatic execution is a new row. Joins the
-    caller's transaction. Raises: IntegrityError where the key stands already.
+    caller's transaction. Raises: IntegrityError where the key stands already, or the request is
+        acted on.
     """
     if request_pk is not None:
-        taken = {**facts, "transaction": planned}
-        Execution.objects.filter(pk=request_pk, transaction__isnull=True).update(**taken)
+        request_take(pk=request_pk, planned=planned, facts=facts)
         row = Execution.objects.get(pk=request_pk)
     else:
         row = Execution(chain=chain, key=key, transaction=planned, **facts)
         rows_insert(row)
     transaction.on_commit(partial(push.execution_changed, row.pk), robust=True)
     return row
+
+
+def request_take(*, pk: int, planned: Transaction, facts: Mapping[str, Any]) -> None:
+    """Tie a person's request to what carries it out, once. Joins the caller's transaction.
+
+    Raises: IntegrityError where it is tied already.
+    """
+    free = Execution.objects.filter(pk=pk, transaction__isnull=True)
+    if not free.update(**facts, transaction=planned):
+        raise IntegrityError(f"request {pk} is acted on already")
 
 
 def latency_record(*, chain: Chain, execution_pk: int | None, stages_us: Mapping[str, int]) -> None:

@@ -12,6 +12,7 @@ from execution.executors import GAS_OF_ONE
 from execution.kernel.gate import GateState
 from execution.kernel.latency import Stage, Timeline
 from execution.kernel.plan import LenderCode, Plan, encode_execute
+from execution.kernel.revert_words import CANNOT_PAY
 from execution.simulator import Expected, Simulated, Simulates, StateGone
 from execution.standing import Standing
 from execution.wanted import Wanted
@@ -207,6 +208,11 @@ def proof_of(simulated: Simulated) -> Proof:
         block_hash=simulated.block_hash,
         gas_limit=simulated.gas_limit,
     )
+
+
+def cannot_pay(simulated: Simulated) -> bool:
+    """Whether the executor's own coin was too little: then it is so for any other trade too."""
+    return simulated.revert is not None and simulated.revert.meaning == CANNOT_PAY.meaning
 
 
 def simulated_facts(simulated: Simulated) -> dict[str, Any]:

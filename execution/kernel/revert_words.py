@@ -178,15 +178,13 @@ UNKNOWN: Final = Words(
 VAGUE: Final = frozenset({"CallbackFailed", "no reason given", "unknown error"})
 
 # A node's own refusal to simulate, by parts of its text, lower case.
+CANNOT_PAY: Final = Words(
+    "The sender cannot pay for gas limit times price plus value.",
+    "Fund the executor, or lower maxGasGwei.",
+)
 REFUSALS: Final[tuple[tuple[str, Words], ...]] = (
-    (
-        "insufficient funds",
-        Words(
-            "The sender cannot pay for gas limit times price plus value.",
-            "Fund the executor, or lower maxGasGwei.",
-        ),
-    ),
-    ("insufficient balance", Words("The sender cannot pay.", "Fund the executor.")),
+    ("insufficient funds", CANNOT_PAY),
+    ("insufficient balance", CANNOT_PAY),
     ("out of gas", Words("The gas limit does not suffice.", "Measure the gas of this path anew.")),
     ("outofgas", Words("The gas limit does not suffice.", "Measure the gas of this path anew.")),
     (

@@ -40,7 +40,7 @@ from tests.prices.kernel.every_cycle import find_cycles
 from wallets import adapters, kill
 from wallets.kernel.lifecycle import Status
 from wallets.ledger import AccountFrozen, Killed, LeaderChanged
-from wallets.models import Transaction
+from wallets.models import Assignment, Transaction
 from wallets.sender import SendOutcome
 from wallets.signer_client import SignRefused
 
@@ -108,6 +108,7 @@ class FakeSimulator:
     asked: list = field(default_factory=list)
     heads: list = field(default_factory=list)
     by: str = "node"
+    refusal: str = "it failed"
 
     def note_block(self, *, number, block_hash, timestamp_s, parent_hash):
         self.heads.append(block_hash)
@@ -123,7 +124,7 @@ class FakeSimulator:
             profit=TokenAmount(answer) if ok else None,
             gas_estimate=Gas(0) if asked["gas"] else ESTIMATE,
             gas_limit=(asked["gas"] or Gas(ESTIMATE * 5 // 4)) if ok else Gas(0),
-            revert=None if ok else explain_refusal("it failed"),
+            revert=None if ok else explain_refusal(self.refusal),
             block_number=BlockNumber(100),
             block_hash=asked["block_hash"],
             by=self.by,
@@ -374,6 +375,22 @@ def test_a_mode_that_changed_since_the_rows_were_read_is_seen(bench):
     assert bench.desk.act(wanted_of()).reason == "paused"
 
 
+@pytest.mark.parametrize(
+    ("words", "stops"),
+    [("insufficient funds for gas * price + value", True), ("execution reverted", False)],
+)
+def test_an_executor_that_cannot_pay_is_asked_for_no_other_trade_of_the_block(bench, words, stops):
+    bench.simulator.answers, bench.simulator.refusal = [None], words
+    acted = bench.act()
+    assert (acted.reason, acted.stops_all) == ("simulation_failed", stops)
+
+
+def test_without_an_executor_nothing_else_of_the_block_is_tried(bench):
+    Assignment.objects.update(desired=False)
+    acted = bench.act()
+    assert (acted.reason, acted.stops_all) == ("not_armed", True)
+
+
 def test_killed_stops_people_too(bench):
     kill.kill_engage(reason="a test")
     assert bench.act(wanted_of(manual=True)).reason == "killed"
@@ -524,6 +541,22 @@ def test_rows_are_written_while_the_simulation_runs_and_kept_if_it_succeeds(benc
     assert (acted.execution_pk is not None) == succeeds
     assert Execution.objects.count() == Transaction.objects.count() == int(succeeds)
     assert len(bench.sender.sent) == int(succeeds)
+
+
+def test_a_request_is_carried_out_once_though_somebody_acts_on_it_again(bench):
+    request = Execution.objects.create(chain=bench.chain, kind="arbitrage", key="request:7:0")
+    first = bench.act(wanted_of(manual=True, request_pk=request.pk))
+    Transaction.objects.update(status="confirmed")  # the executor is free again
+    other = beside(shares=False)
+    bench.simulator.expected = other.waterfall.expected_profit
+
+    again = bench.act(wanted_of(other, manual=True, request_pk=request.pk))
+
+    assert first.execution_pk == request.pk
+    assert (again.reason, again.execution_pk) == ("in_flight", None)
+    assert "already" in again.detail
+    assert Transaction.objects.count() == len(bench.sender.sent) == 1
+    assert Execution.objects.get().refused == ""
 
 
 def test_it_tells_the_simulator_of_heads(bench):
