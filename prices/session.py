@@ -168,7 +168,8 @@ class PriceSession:
             self.watcher.book.quarantine(i, why)
             self.dirty.add(i)
             self._flagged.add(i)
-            logger.error("pool quarantined", extra={"pool": self.watcher.registry.pools[i].address})
+            pool = self.watcher.registry.pools[i].address
+            logger.error("pool quarantined", extra={"pool": pool, "why": why})
 
     def write_quarantines(self, result: CheckResult) -> None:
         """Keep quarantines in the registry, with an alert for each. Database."""

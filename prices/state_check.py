@@ -1,11 +1,12 @@
 """The book held against the chain at the same block: a difference is a defect, never mended."""
 
 import logging
+import time
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Final
 
-from contracts.kernel.events import SYNC_TOPIC, MalformedEvent, decode_sync
+from contracts.kernel.events import SYNC_TOPIC, MalformedEvent, NewHead, decode_sync
 from contracts.kernel.jsonrpc import RpcError
 from contracts.rpc import HttpRpc
 from prices.chain_state import BlockGone, MarketRead, quote_disagreements, read_head, read_market
@@ -14,6 +15,8 @@ from prices.registry import Registry
 
 logger = logging.getLogger(__name__)
 LOOK_BACK_BLOCKS: Final = 64
+NEXT_S: Final = 2.0  # blocks that take longer are not mined while they are asked about
+_LOOK_S: Final = 0.05
 Pair = tuple[int, int]
 
 
@@ -40,10 +43,12 @@ def check(rpc: HttpRpc, registry: Registry, book: BookSnapshot) -> CheckResult |
         return None
     differing = _differing(book, read)
     if differing:
-        # A node may answer for its newest state while it mines: only what it says twice counts.
+        # A node may answer for its newest state while it mines the next block, as often as it is
+        # asked: only what it says twice counts, the second time once that block is past.
         try:
+            _await_next(rpc, head)
             again = read_market(rpc, registry, head=head)
-        except RpcError:
+        except (RpcError, BlockGone):
             return None
         differing = {i: pair for i, pair in _differing(book, again).items() if i in differing}
         read = again
@@ -53,6 +58,16 @@ def check(rpc: HttpRpc, registry: Registry, book: BookSnapshot) -> CheckResult |
     return CheckResult(
         read=read, wrong={i: w for i, w in wrong.items() if i not in book.quarantined}
     )
+
+
+def _await_next(rpc: HttpRpc, head: NewHead) -> None:
+    """Wait until the node has a later block; on a chain that stands still, for `NEXT_S`.
+
+    Raises: BlockGone, RpcError, RpcUnavailable.
+    """
+    until = time.monotonic() + NEXT_S
+    while read_head(rpc).number <= head.number and time.monotonic() < until:
+        time.sleep(_LOOK_S)
 
 
 def _differing(book: BookSnapshot, read: MarketRead) -> dict[int, Pair | None]:
