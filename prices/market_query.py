@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from struct import Struct
-from typing import Final
+from typing import Final, cast
 
 from arbsite.base.units import TokenAmount
 from contracts.kernel import abi
@@ -124,12 +124,14 @@ def decode_reserves(
     block = data[first : first + _RESERVES_ANSWER.size * pools]
     if len(block) < _RESERVES_ANSWER.size * pools:
         return None
+    # Units are a word for the reader, and a call each for the machine: cast once, not 490 times.
+    number = int.from_bytes
     found = {}
     for i, (head, high0, low0, high1, low1) in enumerate(_RESERVES_ANSWER.iter_unpack(block)):
         if head != _RESERVES_HEAD or high0 != _HIGH or high1 != _HIGH:
             return None
-        found[i] = (TokenAmount(int.from_bytes(low0)), TokenAmount(int.from_bytes(low1)))
-    return found
+        found[i] = (number(low0), number(low1))
+    return cast("dict[int, tuple[TokenAmount, TokenAmount]]", found)
 
 
 @lru_cache(maxsize=8)

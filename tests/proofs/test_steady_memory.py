@@ -10,6 +10,8 @@ import os
 import random
 import tracemalloc
 
+import pytest
+
 from arbsite.base.units import Bps
 from execution.kernel.gate import GateConfig, GateState, Mode, candidate_from, first_reason
 from prices.kernel.book import BlockRef, PoolState
@@ -17,6 +19,7 @@ from prices.kernel.costs import Policy
 from prices.kernel.scan import Market, Scanner
 from tests.prices.kernel.builders import make_market
 
+pytestmark = pytest.mark.timeout(5400)
 EVENTS = int(os.environ.get("PROVE_EVENTS", "200"))
 LAP = 50
 POOLS = 12
