@@ -19,10 +19,12 @@ class _Once:
     """A code that opened once opens nothing while its period, and those tolerated, last."""
 
     user: Any
+    cleaned_data: dict[str, Any]
 
     def clean_code(self) -> str:
         """Raises: ValidationError, a wrong code and a used one alike."""
-        key = f"authenticator-code:{self.user.pk}:{normalize_user_code(self.data['code'])}"  # type: ignore[attr-defined]
+        typed = normalize_user_code(self.cleaned_data["code"])
+        key = f"authenticator-code:{self.user.pk}:{typed}"
         if cache.get(key):
             raise get_adapter().validation_error("incorrect_code")
         code: str = super().clean_code()  # type: ignore[misc]

@@ -239,10 +239,12 @@ def contract_record(
     one: Transaction,
     replaced: Deployment | None,
     active: bool = True,
+    treasury: str = "",
 ) -> Deployment:
     """Keep a created contract, audited; executors of the one that it replaces are wanted on it.
 
     ``active``: it is used from now on, and the other no more; else it waits to be set up.
+    ``treasury``: a receiver's, by default `treasury_of`.
     """
     with transaction.atomic():
         if replaced is not None and active:  # it is gone, or has nothing to be fetched
@@ -254,7 +256,7 @@ def contract_record(
             kind=kind,
             address=address,
             owner=owner,
-            treasury=treasury_of(office) if kind == "receiver" else "",
+            treasury=(treasury or treasury_of(office)) if kind == "receiver" else "",
             code_hash=builds.expected_code_hash(kind),
             tx_hash=one.tx_hash,
             active=active,

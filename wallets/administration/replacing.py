@@ -80,7 +80,7 @@ def receiver_named(chain_key: str, address: str) -> Deployment:
 def contract_replace(office: Office, *, old: Deployment) -> DeployReport:
     """Replace a receiver by one of this build. A replaced one is drained and revoked alone.
 
-    The new one takes over treasury wishes, least profits, executors in their order, and a pause.
+    The new one takes over treasury, least profits, executors in their order, and a pause.
     Where the chain may not sign, the deployment is simulated and recorded.
 
     Raises: NotReplaceable, CodeDiffers, StillExecuting, RightsRemain; as `contracts_deploy`,
@@ -139,6 +139,7 @@ def _successor(office: Office, old: Deployment, *, report: DeployReport) -> Depl
         one=one,
         replaced=old,
         active=False,
+        treasury=_treasury(office, old),
     )
     report.contracts.append(row)
     return row
@@ -150,6 +151,12 @@ def _owner(office: Office, old: Deployment, reserve: Wallet) -> str:
     if not old.owner or ours.filter(address=old.owner).exists():
         return str(reserve.address)
     return str(old.owner)
+
+
+def _treasury(office: Office, old: Deployment) -> str:
+    """Profits go where they went, unless that is a wallet of ours which is out of use."""
+    ours = Wallet.objects.filter(chain=office.chain, address=old.treasury)
+    return "" if ours.exclude(state="active").exists() else str(old.treasury)
 
 
 def _pause_too(office: Office, old: Deployment, new: Deployment, *, report: DeployReport) -> None:

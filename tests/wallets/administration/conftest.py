@@ -26,7 +26,7 @@ from wallets.administration.acting import Desk, request_act
 from wallets.administration.deploy import contracts_deploy
 from wallets.administration.office import Office
 from wallets.keystore import Keystore
-from wallets.models import Request, Wallet
+from wallets.models import Attempt, Request, Wallet
 from wallets.relays.public import PublicRelay
 from wallets.sender import Sender
 from wallets.signer import Signer
@@ -231,3 +231,30 @@ def accept_as(market: LocalMarket, who: str, contract: str) -> None:
     """Take a contract over, as an owner outside would."""
     market.rpc.call("anvil_setBalance", [who, hex(COIN_WEI)])
     send_as(market, who, contract, abi.encode_call("acceptOwnership()"))
+
+
+class Crash(Exception):
+    """The process ends here."""
+
+
+def broken_at_every_step(office: Office, run: Callable[[Office], Any]) -> tuple[int, Any]:
+    """Run it again and again, each time to a step further: its every line, its every look for what
+    was sent. Returns: at how many steps it broke, and what the last run gave."""
+    crashed: set[object] = set()
+
+    def crash_once(at: object) -> None:
+        if at not in crashed:
+            crashed.add(at)
+            raise Crash
+
+    broken = replace(
+        office,
+        say=lambda line: crash_once(line),
+        settle=lambda: (crash_once(Attempt.objects.count()), office.settle()),
+    )
+    for _ in range(60):
+        try:
+            return len(crashed), run(broken)
+        except Crash:
+            continue
+    raise AssertionError("it never came to its end")

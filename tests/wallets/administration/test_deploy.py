@@ -7,7 +7,7 @@ import pytest
 from arbsite.base.models import AuditEvent
 from contracts.kernel.jsonrpc import hex_int
 from contracts.models import Deployment, Dex, Pool, Token
-from tests.wallets.administration.conftest import accept_as, funded
+from tests.wallets.administration.conftest import Crash, accept_as, broken_at_every_step, funded
 from wallets import kill, services
 from wallets.administration import builds
 from wallets.administration.authorise import executor_authorise
@@ -21,10 +21,6 @@ from wallets.models import Assignment, Attempt, Transaction, Wallet
 
 pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.e2e]
 SOMEONE = "0x1111111111111111111111111111111111111111"
-
-
-class Crash(Exception):
-    """The process ends here."""
 
 
 def receiver() -> Deployment:
@@ -70,27 +66,9 @@ def test_a_second_run_sends_nothing(office, deployed):
 
 
 def test_a_run_broken_at_every_step_does_each_step_once(open_office, reserve):
-    crashed: set[object] = set()
+    crashed, report = broken_at_every_step(open_office(), contracts_deploy)
 
-    def crash_once(at: object) -> None:
-        if at not in crashed:
-            crashed.add(at)
-            raise Crash
-
-    office = open_office()
-    broken = replace(
-        office,
-        say=lambda line: crash_once(line),
-        settle=lambda: (crash_once(Attempt.objects.count()), office.settle()),
-    )
-    for _ in range(60):
-        try:
-            report = contracts_deploy(broken)
-            break
-        except Crash:
-            continue
-
-    assert len(crashed) > 20
+    assert crashed > 20
     assert report.drift == []
     rows = Transaction.objects.order_by("id")
     assert {row.status for row in rows} <= {"included", "confirmed"}

@@ -7,7 +7,7 @@ import pytest
 from arbsite.base.models import AuditEvent
 from contracts.kernel import abi
 from contracts.models import Deployment, Token
-from tests.wallets.administration.conftest import accept_as, funded, send_as
+from tests.wallets.administration.conftest import accept_as, broken_at_every_step, funded, send_as
 from wallets import kill, services
 from wallets.administration import builds
 from wallets.administration.authorise import executor_authorise
@@ -21,15 +21,11 @@ from wallets.administration.replacing import (
     contract_replace,
     receiver_named,
 )
-from wallets.models import Assignment, Attempt, Request, Transaction
+from wallets.models import Assignment, Request, Transaction, Wallet
 
 pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.e2e]
 SOMEONE = "0x1111111111111111111111111111111111111111"
 HELD = 5 * 10**18
-
-
-class Crash(Exception):
-    """The process ends here."""
 
 
 def in_use() -> Deployment:
@@ -101,28 +97,14 @@ def test_the_new_one_is_ready_before_the_old_one_is_drained_and_revoked(
 
 
 def test_a_run_broken_at_every_step_does_each_step_once(open_office, old, executor, backup):
-    crashed: set[object] = set()
     before = set(Transaction.objects.values_list("pk", flat=True))
 
-    def crash_once(at: object) -> None:
-        if at not in crashed:
-            crashed.add(at)
-            raise Crash
-
-    office = open_office()
-    broken = replace(
-        office,
-        say=lambda line: crash_once(line),
-        settle=lambda: (crash_once(Attempt.objects.count()), office.settle()),
+    crashed, _ = broken_at_every_step(
+        open_office(),
+        lambda office: contract_replace(office, old=receiver_named("local", old.address)),
     )
-    for _ in range(60):
-        try:
-            contract_replace(broken, old=receiver_named("local", old.address))
-            break
-        except Crash:
-            continue
 
-    assert len(crashed) > 20
+    assert crashed > 20
     old.refresh_from_db()
     assert old.emptied_at is not None
     assert Deployment.objects.filter(kind="receiver").count() == 2
@@ -205,6 +187,19 @@ def test_where_nothing_may_be_signed_the_deployment_is_simulated_and_nothing_els
     assert report.simulated_only
     assert [(one.kind, one.simulated_only) for one in report.transactions] == [("deployment", True)]
     assert in_use() == old
+
+
+def test_profits_go_where_they_went_unless_that_wallet_is_out_of_use(office, old, chain):
+    Deployment.objects.filter(pk=old.pk).update(treasury=SOMEONE)
+    contract_replace(office, old=in_use())
+    assert deployment_observe(office.rpc, deployment=in_use()).treasury == SOMEONE
+    Wallet.objects.create(
+        chain=chain, role="master", address=SOMEONE, source="watch", state="retired"
+    )
+
+    contract_replace(office, old=in_use())
+
+    assert deployment_observe(office.rpc, deployment=in_use()).treasury == old.treasury
 
 
 def test_a_second_run_does_nothing_more(office, old):
