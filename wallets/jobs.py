@@ -80,14 +80,17 @@ def jobs_of(connection: Connection, transaction_id: int) -> list[Job]:
 
 
 def jobs_unfinished(connection: Connection, *, chain_key: str, older_than_s: float) -> list[Job]:
-    """Attempts that took a nonce and were never stored signed, by a sender that is gone."""
+    """Attempts that took a nonce and were never stored signed, by a sender that is gone.
+
+    A replacement waits while what it replaces is mined: only a reorg makes it needed again.
+    """
     where = (
         " WHERE t.chain_id = %s AND a.status = 'prepared' AND NOT a.released"
-        " AND NOT t.status = ANY(%s) AND a.created_at < now() - make_interval(secs => %s)"
+        " AND t.status = ANY(%s) AND a.created_at < now() - make_interval(secs => %s)"
         " ORDER BY a.sequence_id, a.nonce DESC, a.id"
     )
-    ended = [status.value for status in lifecycle.FINAL]
-    return _jobs(connection, _JOB + where, (chain_key, ended, older_than_s), existed=True)
+    unmined = [status.value for status in lifecycle.UNMINED]
+    return _jobs(connection, _JOB + where, (chain_key, unmined, older_than_s), existed=True)
 
 
 def _jobs(connection: Connection, sql: str, args: tuple[Any, ...], *, existed: bool) -> list[Job]:

@@ -14,18 +14,21 @@ from wallets.relays.answers import Answer
 IN_FLIGHT: Final = "handing over"
 
 
-# Bytes into the attempt; then, by what it is for, history and hash of its transaction.
+# Bytes into the attempt; then, by what it is for, history and hash of its transaction. What was
+# mined meanwhile keeps the hash it was mined under.
 _STORE: Final = """
 WITH stored AS (
     UPDATE wallets_attempt SET raw = %(raw)s, hash = %(hash)s, status = 'signed',
            sent_via = %(via)s, signed_at = coalesce(signed_at, now())
-     WHERE id = %(attempt)s AND raw IS NULL AND NOT released RETURNING transaction_id
+     WHERE id = %(attempt)s AND raw IS NULL AND NOT released AND status <> 'dead'
+    RETURNING transaction_id
 ), moved AS (
     UPDATE wallets_transaction t SET updated_at = now(),
            status = CASE WHEN %(moves)s THEN 'signed' ELSE t.status END,
            tx_hash = CASE WHEN %(named)s THEN %(hash)s ELSE t.tx_hash END
       FROM stored WHERE t.id = stored.transaction_id AND (%(moves)s OR %(named)s)
-       AND (NOT %(moves)s OR t.status = 'simulated') RETURNING t.id
+       AND CASE WHEN %(moves)s THEN t.status = 'simulated' ELSE t.status = ANY(%(unmined)s) END
+    RETURNING t.id
 ), noted AS (
     INSERT INTO wallets_statuschange (transaction_id, old, new, reason, at)
     SELECT id, 'simulated', 'signed', '', clock_timestamp() FROM moved WHERE %(moves)s
@@ -37,8 +40,9 @@ SELECT (SELECT count(*) FROM stored), (SELECT count(*) FROM moved)
 def store_signed(connection: Connection, of: Job, *, raw: bytes, tx_hash: str, via: str) -> bool:
     """Commit bytes, hash and the way they will go, before the first byte goes out (I8).
 
-    False: stored by another. The way is kept now: after a crash the record still says whether the
-    public may have them. Raises: RecordTorn for a transaction that is not as it was read.
+    False: stored by another, or buried since the nonce was spent. The way is kept now: after a
+    crash the record still says whether the public may have them. Raises: RecordTorn for a
+    transaction that is not as it was read.
     """
     moves = of.transaction_status is Status.SIMULATED
     named = of.purpose not in lifecycle.NEVER_KILLED_PURPOSES or of.kind == "gap_fill"
@@ -49,11 +53,12 @@ def store_signed(connection: Connection, of: Job, *, raw: bytes, tx_hash: str, v
         "attempt": of.attempt_id,
         "moves": moves,
         "named": named,
+        "unmined": [status.value for status in lifecycle.UNMINED],
     }
     with connection.transaction():
         row = connection.execute(_STORE, asked).fetchone()
         stored, moved = row or (0, 0)
-        if stored and not moved and (moves or named):
+        if stored and moves and not moved:
             raise RecordTorn(f"transaction {of.transaction_id} is no longer simulated")
     return bool(stored)
 

@@ -58,7 +58,10 @@ def settle(*, chain: Chain, rpc: HttpRpc, sender: Sender | None = None) -> Settl
     watched = selectors.payloads_given_back(chain_key=chain.key)
     view = look(chain=chain, rpc=rpc, waiting=waiting, watched=watched)
     missed.land_late(chain=chain, view=view, watched=watched, report=report)
-    _freeze_strangers(chain=chain, view=view, watched=watched, report=report)
+    landing = strangers.sequences_landing(rpc=rpc, view=view, watched=watched)
+    report.frozen += strangers.strangers_freeze(
+        chain=chain, mined=view.mined_nonce, landing=landing
+    )
     _reland(chain=chain, rpc=rpc, view=view, sender=sender, report=report)
     done = missed.give_back(waiting, view=view, sender=sender, report=report)
     if sender is not None and selectors.kill_engaged(chain_key=chain.key):
@@ -77,16 +80,6 @@ def settle(*, chain: Chain, rpc: HttpRpc, sender: Sender | None = None) -> Settl
         except ArbError as error:
             _trouble(one, error)
     return report
-
-
-def _freeze_strangers(
-    *, chain: Chain, view: View, watched: list[Attempt], report: SettleReport
-) -> None:
-    """A chain nonce ahead of ours is someone else with our key (I6)."""
-    landing = {one.sequence_id for one in watched if one.hash in view.known}
-    report.frozen += strangers.strangers_freeze(
-        chain=chain, mined=view.mined_nonce, landing=landing
-    )
 
 
 def _reland(

@@ -143,9 +143,20 @@ def gap_fill(
             nonce=of.nonce,
             purpose="gap_fill",
             fees=offer(ledger.payloads_of(connection, row["sequence_id"], of.nonce)),
+            replaces=_missed(connection, row["sequence_id"], of.nonce),
             self_gas=self_gas,
         )
         return jobs.job(connection, attempt_id)
+
+
+def _missed(connection: Connection, sequence_id: int, nonce: int) -> int | None:
+    """The last payload that a nonce had and gave back, and that may land on it still."""
+    row = connection.execute(
+        "SELECT max(id) FROM wallets_attempt WHERE sequence_id = %s AND nonce = %s"
+        " AND released AND signed_at IS NOT NULL",
+        (sequence_id, nonce),
+    ).fetchone()
+    return row[0] if row else None
 
 
 def _held(connection: Connection, status: str, transaction_id: int) -> Job:

@@ -296,7 +296,9 @@ class Sender:
         via = self._ways.via(of)
         if not outcomes.store_signed(connection, of, raw=signed.raw, tx_hash=signed.hash, via=via):
             of = jobs.job(connection, of.attempt_id)
-            return outcome_of(of, of.transaction_status, "stored by another sender", stages)
+            late = of.attempt_status == "dead"
+            why = "its nonce was spent meanwhile" if late else "stored by another sender"
+            return outcome_of(of, of.transaction_status, why, stages)
         stages["persist"] = _us_since(started)
         of = jobs.job_signed(of, raw=signed.raw, tx_hash=signed.hash, via=via)
         try:

@@ -3,7 +3,8 @@
 An engine looks at each block; whoever is about to give an account money looks first.
 """
 
-from collections.abc import Mapping, Set
+import logging
+from collections.abc import Mapping, Sequence, Set
 
 from django.db.models import Exists, OuterRef
 
@@ -11,8 +12,11 @@ from contracts.kernel.jsonrpc import Json, RpcError, hex_int
 from contracts.models import Chain
 from contracts.rpc import HttpRpc
 from wallets import selectors
+from wallets.chain_view import Unproven, View, spent_in
 from wallets.freezing import account_freeze
-from wallets.models import NonceSequence, Wallet
+from wallets.models import Attempt, NonceSequence, Wallet
+
+logger = logging.getLogger(__name__)
 
 
 def accounts_open(*, chain: Chain, rpc: HttpRpc) -> int:
@@ -64,6 +68,41 @@ def strangers_freeze(*, chain: Chain, mined: Mapping[str, int], landing: Set[int
             if account_freeze(chain_key=chain.key, address=sequence.address, why=why):
                 frozen.append(sequence.address)
     return frozen
+
+
+def sequences_landing(*, rpc: HttpRpc, view: View, watched: Sequence[Attempt]) -> set[int]:
+    """Sequences that the chain is ahead of by payloads of ours whose nonce was given back.
+
+    Where the node has no such payload by its hash, which an index that lags has not either, the
+    block that spent the nonce decides. Calls: none for most. Raises: RpcUnavailable.
+    """
+    landing = {one.sequence_id for one in watched if one.hash in view.known}
+    for sequence in {one.sequence for one in watched if one.sequence_id not in landing}:
+        ours = [one for one in watched if one.sequence_id == sequence.pk]
+        try:
+            if _is_ours(rpc, sequence=sequence, view=view, ours=ours):
+                landing.add(sequence.pk)
+        except (RpcError, Unproven) as error:
+            logger.warning("not told apart", extra={"address": sequence.address, "why": str(error)})
+            landing.add(sequence.pk)  # asked again at the next round
+    return landing
+
+
+def _is_ours(rpc: HttpRpc, *, sequence: NonceSequence, view: View, ours: Sequence[Attempt]) -> bool:
+    """Whether payloads of ours spent an account's nonces from our next one on, or may have."""
+    for nonce in range(sequence.next_nonce, view.mined_nonce.get(sequence.address, 0)):
+        hashes = {one.hash for one in ours if one.nonce == nonce}
+        if not hashes:
+            return False
+        at_head = rpc.call("eth_getTransactionCount", [sequence.address, hex(view.head)])
+        if hex_int(at_head) <= nonce:
+            return True  # the count was that of a later block, or of one that is gone
+        there = spent_in(rpc=rpc, address=sequence.address, nonce=nonce, at=view.head)
+        if not hashes & there:
+            header = rpc.call("eth_getBlockByNumber", [hex(view.head), False])
+            is_same = isinstance(header, dict) and str(header["hash"]) == view.blocks[view.head]
+            return not is_same  # read across a reorg: it says nothing
+    return True
 
 
 def _mined(rpc: HttpRpc, *, addresses: list[str]) -> dict[str, int]:

@@ -313,7 +313,7 @@ def test_no_walk_loses_a_nonce_or_spends_one_twice(transactional_db, desk):  # n
             await_no_sessions("test-sender")
     statuses = dict(selectors.transactions_by_status(chain_key="local"))
     print({"seed": seed, "steps": STEPS, "at": timezone.now().isoformat(), **statuses})
-    if STEPS >= 1_000:  # a long walk goes everywhere
+    if STEPS >= 5_000:  # a long walk goes everywhere
         refused = {"send_what_the_signer_refuses", "send_without_a_signer"}
         done = {name for name, said in walk.counts if said == "done"}
         assert done >= set(walk.WEIGHTS) - refused

@@ -25,6 +25,8 @@ from wallets.kernel.lifecycle import Status
 from wallets.kernel.send_errors import Verdict, classify
 from wallets.models import Attempt, NonceSequence, Transaction, Wallet
 from wallets.relays.fan_out import FanOut
+from wallets.relays.public import PublicRelay
+from wallets.sender import Sender
 
 pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.e2e]
 
@@ -216,6 +218,30 @@ def test_receipts_that_a_node_does_not_show_are_no_proof_of_a_stranger(strict):
     strict.node.receipts_lost = False
     settled(strict)
     assert strict.fresh(planned).status == "confirmed"
+
+
+def test_a_bundle_that_landed_late_is_no_stranger_where_receipts_are_not_shown(strict):
+    private = Sender(
+        chain=strict.sender.chain, connect=strict.sender._record._connect,
+        signer=strict.desk.client, rpc=strict.rpc, relay=PublicRelay(strict.rpc),
+        private=builder_of(strict.node), notify=lambda pk: None,
+    )  # fmt: skip
+    last = strict.head() + 1
+    planned = strict.plan(**_executable(strict), last_block=last, private_only=True)
+    public, strict.sender = strict.sender, private
+    private.send(planned.pk, fees=FEES)
+    strict.node.mine(2, private=False)
+    settled(strict)
+    assert strict.next_nonce() == 0  # given back
+    strict.node.leak()
+    strict.node.receipts_lost = True
+
+    assert settled(strict, 1).frozen == []
+
+    strict.node.spend_by_a_stranger(strict.executor.address)
+    assert settled(strict).frozen == [strict.executor.address]
+    strict.sender = public
+    private.close()
 
 
 def test_a_stranger_is_proven_by_the_block_that_spent_the_nonce(strict):

@@ -100,6 +100,25 @@ def test_under_a_later_nonce_its_gap_is_filled_above_what_may_land_there(private
     assert private.next_nonce() == 2
 
 
+def test_what_missed_may_land_before_the_filler_of_its_nonce(private):  # noqa: F811
+    planned = reuse_abandoned(private)
+    missed = Attempt.objects.get(transaction_id=planned.pk).replaces
+    private.sender.send(private.plan().pk, fees=FEES)
+    private.sender.recover(older_than_s=0)
+    filler = Attempt.objects.get(purpose="gap_fill")
+    assert filler.replaces == missed
+    private.rpc.call("anvil_dropTransaction", [filler.hash])
+    private.rpc.send_raw(bytes(missed.raw))
+
+    assert settled(private, 1).frozen == []
+    assert private.fresh(missed.transaction).status == "included"
+
+    settled(private, 3)
+    assert private.fresh(missed.transaction).status == "confirmed"
+    assert private.fresh(filler.transaction).status == "expired"
+    assert private.next_nonce() == 2
+
+
 @pytest.mark.parametrize("signs", [False, True])
 def test_a_dearer_payload_of_an_execution_is_not_sent_by_another(bench, signs):
     planned = bench.plan(**_executable(bench), last_block=10_000)
@@ -136,3 +155,45 @@ def test_the_signer_refuses_a_filler_that_could_not_replace_what_missed(private)
     with pytest.raises(SignRefused) as refused:
         private.desk.client.sign(filler.attempt_id)
     assert refused.value.code == "replacement"
+
+
+def test_a_dearer_payload_left_unsigned_waits_while_the_first_is_mined(bench):
+    planned = bench.plan()
+    first = bench.sender.send(planned.pk, fees=FEES)
+    abandoned(bench, lambda: bench.sender.bump(planned.pk, reason="slow"), signs=False)
+    bench.mine()
+    bench.settle()
+
+    assert bench.sender.recover(older_than_s=0) == 0
+
+    bench.mine(3)
+    bench.settle()
+    done = bench.fresh(planned)
+    assert (done.status, done.tx_hash) == ("confirmed", first.hash)
+    assert Attempt.objects.get(purpose="bump").status == "dead"
+
+
+@pytest.mark.parametrize("blocks", [1, 3], ids=["included", "final"])
+def test_what_is_mined_while_a_dearer_payload_is_signed_keeps_its_hash(bench, blocks):
+    class SignerThatIsSlow:
+        """Answers when the first payload is mined and booked."""
+
+        def sign(self, attempt_id):
+            signed = bench.desk.client.sign(attempt_id)
+            bench.mine(blocks)
+            bench.settle()
+            return signed
+
+    planned = bench.plan()
+    first = bench.sender.send(planned.pk, fees=FEES)
+    bench.sender._signer = SignerThatIsSlow()
+    late = bench.sender.bump(planned.pk, reason="slow")
+    bench.sender._signer = bench.desk.client
+
+    assert bench.fresh(planned).tx_hash == first.hash
+    assert (late.hash != "") == (blocks == 1)
+    bench.mine(3)
+    bench.settle()
+    done = bench.fresh(planned)
+    assert (done.status, done.tx_hash) == ("confirmed", first.hash)
+    assert Attempt.objects.get(purpose="bump").status == "dead"

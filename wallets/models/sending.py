@@ -157,7 +157,9 @@ class Attempt(models.Model):
                 name="attempt_one_per_nonce",
             ),
             models.CheckConstraint(
-                condition=models.Q(purpose__in=["first", "gap_fill"], replaces__isnull=True)
+                # A gap fill replaces what missed on its nonce, if anything did.
+                condition=models.Q(purpose="gap_fill")
+                | models.Q(purpose="first", replaces__isnull=True)
                 | models.Q(purpose__in=["bump", "cancel", "reuse"], replaces__isnull=False),
                 name="attempt_replacement_is_typed",
             ),
