@@ -74,7 +74,8 @@ def sequences_landing(*, rpc: HttpRpc, view: View, watched: Sequence[Attempt]) -
     """Sequences that the chain is ahead of by payloads of ours whose nonce was given back.
 
     Where the node has no such payload by its hash, which an index that lags has not either, the
-    block that spent the nonce decides. Calls: none for most. Raises: RpcUnavailable.
+    block that spent the nonce decides; where the node cannot show that, it is a stranger's until a
+    human looked. Calls: none for most. Raises: RpcUnavailable.
     """
     landing = {one.sequence_id for one in watched if one.hash in view.known}
     for sequence in {one.sequence for one in watched if one.sequence_id not in landing}:
@@ -82,9 +83,11 @@ def sequences_landing(*, rpc: HttpRpc, view: View, watched: Sequence[Attempt]) -
         try:
             if _is_ours(rpc, sequence=sequence, view=view, ours=ours):
                 landing.add(sequence.pk)
-        except (RpcError, Unproven) as error:
+        except Unproven as error:
             logger.warning("not told apart", extra={"address": sequence.address, "why": str(error)})
-            landing.add(sequence.pk)  # asked again at the next round
+        except RpcError as error:  # of the head itself: whoever asks next round is answered
+            logger.warning("asked again", extra={"address": sequence.address, "why": str(error)})
+            landing.add(sequence.pk)
     return landing
 
 

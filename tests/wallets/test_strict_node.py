@@ -220,7 +220,9 @@ def test_receipts_that_a_node_does_not_show_are_no_proof_of_a_stranger(strict):
     assert strict.fresh(planned).status == "confirmed"
 
 
-def test_a_bundle_that_landed_late_is_no_stranger_where_receipts_are_not_shown(strict):
+@pytest.fixture
+def late(strict):
+    """A bundle missed, its nonce was given back, and the node shows no receipts."""
     private = Sender(
         chain=strict.sender.chain, connect=strict.sender._record._connect,
         signer=strict.desk.client, rpc=strict.rpc, relay=PublicRelay(strict.rpc),
@@ -233,15 +235,25 @@ def test_a_bundle_that_landed_late_is_no_stranger_where_receipts_are_not_shown(s
     strict.node.mine(2, private=False)
     settled(strict)
     assert strict.next_nonce() == 0  # given back
-    strict.node.leak()
     strict.node.receipts_lost = True
-
-    assert settled(strict, 1).frozen == []
-
-    strict.node.spend_by_a_stranger(strict.executor.address)
-    assert settled(strict).frozen == [strict.executor.address]
+    yield strict
     strict.sender = public
     private.close()
+
+
+def test_a_bundle_that_landed_late_is_no_stranger_where_receipts_are_not_shown(late):
+    late.node.leak()
+    assert settled(late, 1).frozen == []
+
+    late.node.spend_by_a_stranger(late.executor.address)
+    assert settled(late).frozen == [late.executor.address]
+
+
+def test_who_spent_a_nonce_long_ago_is_a_stranger_where_the_node_cannot_say(late):
+    late.node.spend_by_a_stranger(late.executor.address)
+    late.node.mine(8)
+    late.node.archive = False
+    assert settled(late).frozen == [late.executor.address]
 
 
 def test_a_stranger_is_proven_by_the_block_that_spent_the_nonce(strict):
