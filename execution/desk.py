@@ -7,11 +7,8 @@ values; what it refuses goes back as a reason.
 import logging
 import time
 from collections.abc import Callable, Mapping
-from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import replace
 from typing import Final, NamedTuple
-
-from django.db import IntegrityError, connection, transaction
 
 from arbsite.base.errors import ArbError
 from arbsite.base.units import Gas, Wei
@@ -20,19 +17,28 @@ from contracts.kernel.fees import GasFees
 from contracts.models import Chain
 from contracts.rpc import HttpRpc
 from execution import selectors, services
+from execution.drafts import Draft, Drafts, simulated_otherwise
 from execution.executors import Rota
 from execution.kernel import gate
 from execution.kernel.gate import GateReason, GateState
 from execution.kernel.latency import Timeline
-from execution.kernel.plan import encode_execute
 from execution.memory import Memory
 from execution.models import Execution
 from execution.offer import Offer
-from execution.ports import Sending
-from execution.recorded import facts_of, spans_note
+from execution.ports import Begun, Sending
+from execution.recorded import spans_note
 from execution.refusals import passed_over, refusal
 from execution.simulator import Simulated
-from execution.standing import Standing, contract_of, gate_state, standing_read
+from execution.standing import (
+    GateFacts,
+    Standing,
+    contract_of,
+    gate_facts,
+    gate_facts_read,
+    gate_question,
+    gate_state,
+    standing_read,
+)
 from execution.tips import affordable, tips_now
 from execution.trial import (
     SimulatesHeads,
@@ -41,7 +47,6 @@ from execution.trial import (
     disagreement,
     proof_of,
     revert_words,
-    simulated_facts,
 )
 from execution.wanted import WORDS, Acted, Wanted, wanted_from
 from prices.kernel.costs import NO_TIP, TipTerms
@@ -49,22 +54,14 @@ from prices.kernel.lenders import LenderKind
 from prices.kernel.waterfall import Reason
 from wallets import selectors as wallet_selectors
 from wallets import services as wallet_services
+from wallets.beginning import KeyStands
 from wallets.kernel.lifecycle import Status
 from wallets.models import Transaction
-from wallets.planning import transaction_plan_proven, transaction_reproven
+from wallets.record import RecordUnavailable
 
 logger = logging.getLogger(__name__)
 GAS_OF_TEST: Final = 21_000
-_TWICE: Final = "This was acted on already."
 __all__ = ["Acted", "Desk", "Wanted", "wanted_from"]
-
-
-class Prepared(NamedTuple):
-    """What is committed and may be sent; ``persist_ns``: what writing it took."""
-
-    row: Execution
-    planned: Transaction
-    persist_ns: int
 
 
 class Desk:
@@ -90,14 +87,14 @@ class Desk:
         self.head = head
         self.offer = Offer(chain=chain, ask=lambda: self.sender.fees_now(), head=head)
         self.trial = Trial(chain=chain, simulator=simulator, fees_now=self.offer.now)
-        self._beside = ThreadPoolExecutor(1, thread_name_prefix="simulate")
         self.rota = Rota(chain)
+        self.drafts = Drafts(chain=chain, may_sign=may_sign, epoch=epoch)
+        self._facts: GateFacts | None = None  # as last read, while they stand in nobody's way
         self._standing: Standing | None = None
         self.memory = Memory()
 
     def close(self) -> None:
         """End its threads when the lead ends; what waits in them is dropped."""
-        self._beside.shutdown(wait=False, cancel_futures=True)
         self.rota.close()
 
     def send_through(self, sender: Sending) -> None:
@@ -110,6 +107,7 @@ class Desk:
         if self._standing is None:
             self.memory.read(self.chain)
         self._standing = standing_read(self.chain)
+        self.drafts.fill()
         self.rota.tell()
         return self._standing
 
@@ -131,11 +129,13 @@ class Desk:
         ).terms
 
     def look(self, rpc: HttpRpc) -> None:
-        """Note what each executor holds and which tip the chain asks, once a block.
+        """Note what the gate will ask, what each executor holds and which tip the chain asks.
 
-        From any thread. Raises: RpcError, RpcUnavailable.
+        Once a block, from any thread. Raises: RpcError, RpcUnavailable.
         """
         if self._standing is not None:
+            none = frozenset[str]()  # so that who acts next begins with what is
+            self._facts = gate_facts_read(self._standing, chain=self.chain, pools=none)
             self.rota.look(self._standing.executors, rpc=rpc)
         self.offer.look()
 
@@ -155,13 +155,16 @@ class Desk:
             self.trial.rehearse(wanted, self._standing)
 
     def act(self, wanted: Wanted, *, waits: bool = False) -> Acted:
-        """Take one opportunity as far as it may go. Raises only what is a bug, or OperationalError.
+        """Take one opportunity as far as it may go. Raises only what is a bug, or that the record
+        is away.
 
         A refusal is written to the request, if there is one; ``waits``: not one that passes by
         itself, so that it can be asked again.
         """
         try:
             acted = self._act(wanted)
+        except RecordUnavailable:
+            raise  # nothing was decided: it is asked again once the record is back
         except ArbError as error:
             acted = refusal(error, chain_key=self.chain.key)
         self._answer(wanted.request_pk, acted, waits=waits)
@@ -171,6 +174,8 @@ class Desk:
         """Send 0 from the executor to itself, as someone asked; ``waits`` as in `act`."""
         try:
             acted = self._test(request)
+        except RecordUnavailable:
+            raise
         except ArbError as error:
             acted = refusal(error, chain_key=self.chain.key)
         self._answer(request.pk, acted, waits=waits)
@@ -191,15 +196,28 @@ class Desk:
             why = "No contract with an authorised, active executor."
             return Acted("not_armed", why, stops_all=True)
         standing = replace(standing, wallet=wallet)
-        state = gate_state(
-            standing,
-            chain=self.chain,
-            head_hash=head.hash,
-            memory=self.memory,
-            pools=wanted.candidate.pools,
+        passed = self._passes(wanted, standing, self._facts) if self._facts else None
+        if not isinstance(passed, Passed):  # what stands in the way by what is known may be past
+            pools = wanted.candidate.pools
+            self._facts = gate_facts_read(standing, chain=self.chain, pools=pools)
+            passed = self._passes(wanted, standing, self._facts)
+        if not isinstance(passed, Passed):
+            self._facts = None
+            return passed
+        try:
+            return self._carry_out(passed, standing)
+        except KeyStands as error:  # whoever had it first has acted, or acts
+            return Acted(GateReason.IN_FLIGHT.value, str(error))
+
+    def _passes(self, wanted: Wanted, standing: Standing, facts: GateFacts) -> "Passed | Acted":
+        """What would be sent and for which fees, or why not. No query; asks the node for fees
+        where nobody looked of late."""
+        state = self._state(standing, facts)
+        tips = affordable(
+            self.tips(standing),
+            balance_wei=standing.balances.get(standing.wallet.pk if standing.wallet else 0),
+            gas_wei=self.trial.gas_of_one(wanted, standing),
         )
-        balance_wei = standing.balances.get(wallet.pk)
-        tips = affordable(self.tips(standing), balance_wei=balance_wei, gas_wei=gas_wei)
         least = gate.least_net(state.config, wanted.evaluation.borrow_amount)
         wanted = wanted.repriced(Wei(0), tips=tips, least=least)
         if reason := gate.first_reason(state, wanted.candidate):
@@ -209,74 +227,40 @@ class Desk:
         wanted = wanted.repriced(price_wei, tips=tips, least=least)
         if reason := gate.first_reason(state, wanted.candidate):
             return passed_over(state, wanted.candidate, reason)
-        simulation = self._beside.submit(self.trial.simulate, wanted, standing, fees)
-        prepared = self._prepare(wanted, simulation, state, standing)
-        if isinstance(prepared, Acted):
-            acted = prepared
-        else:
-            self.memory.keep(wanted.candidate, prepared.row)
-            acted = self._hand_over(prepared, fees, timeline=wanted.timeline)
-        if simulation.done() and simulation.exception() is None:
-            self.trial.keep_estimate(wanted, simulation.result())
-        return acted
+        return Passed(wanted, fees)
 
-    def _prepare(
-        self,
-        wanted: Wanted,
-        simulation: "Future[Simulated]",
-        state: GateState,
-        standing: Standing,
-    ) -> Prepared | Acted:
-        """Write the rows while the simulation runs, as if it had ended as it usually does; commit
-        them if it succeeds, with what it said, else none."""
-        started = time.perf_counter_ns()
-        try:
-            with transaction.atomic():
-                assumed = self.trial.assumed(wanted, standing)
-                row, planned = self._write(wanted, standing, assumed)
-                written = time.perf_counter_ns()
-                simulated = simulation.result()
-                waited = time.perf_counter_ns() - written
-                if refused := self._refused(wanted, simulated, state):
-                    transaction.set_rollback(True)
-                    return refused
-                if proof_of(simulated) != proof_of(assumed):
-                    transaction_reproven(transaction_=planned, proof=proof_of(simulated))
-                if simulated_facts(simulated) != simulated_facts(assumed):
-                    Execution.objects.filter(pk=row.pk).update(**simulated_facts(simulated))
-        except IntegrityError:  # its key stands: whoever had it first has acted, or acts
-            return Acted(GateReason.IN_FLIGHT.value, _TWICE)
-        return Prepared(row, planned, persist_ns=time.perf_counter_ns() - started - waited)
+    def _state(self, standing: Standing, facts: GateFacts) -> GateState:
+        return gate_state(standing, facts, head_hash=self.head().hash, memory=self.memory)
 
-    def _write(
-        self, wanted: Wanted, standing: Standing, simulated: Simulated
-    ) -> tuple[Execution, Transaction]:
-        """Both rows, inside the caller's transaction. Raises: IntegrityError for a known key."""
-        self._wait_for_no_disk()
-        assert standing.wallet is not None  # noqa: S101  the caller looked
-        assert standing.deployment is not None  # noqa: S101  the caller looked
-        planned = transaction_plan_proven(
-            wallet=standing.wallet,
-            kind="execution",
-            to=standing.deployment.address,
-            data=encode_execute(wanted.plan),
-            value_wei=wanted.evaluation.tip_wei,
-            key=wanted.candidate.key,
-            proof=proof_of(simulated),
-            last_block=wanted.plan.last_block,
-            leader_epoch=self.epoch,
-            private_only=standing.mode.config.use_private_mempool,
-            epoch=standing.kill_epoch,
-            simulated_only=not self.may_sign,
-        )
-        row = services.execution_record(
-            chain=self.chain,
-            key=wanted.candidate.key,
-            request_pk=wanted.request_pk,
-            planned=planned,
-            facts={**facts_of(wanted, standing), **simulated_facts(simulated)},
-        )
-        return row, planned
+    def _carry_out(
+        self, passed: "Passed", standing: Standing, simulated: Simulated | None = None
+    ) -> Acted:
+        """Have it written as if its simulation had ended as it usually does, and simulate while
+        the record works and answers what the gate asks; commit and send if all agree. Where the
+        simulation gives another gas limit than was assumed, all is written anew: attempts do not
+        change."""
+        wanted, candidate = passed.wanted, passed.wanted.candidate
+        assumed = simulated or self.trial.assumed(wanted, standing)
+        began_ns = time.perf_counter_ns()
+        draft = self.drafts.arbitrage(wanted, standing, assumed)
+        question = gate_question(standing, chain=self.chain, pools=candidate.pools)
+        with self.sender.begin(
+            draft.planned.intent, rows=draft.rows, asks=[question], fees=passed.fees
+        ) as begun:
+            asked_ns = time.perf_counter_ns()
+            simulated = simulated or self.trial.simulate(wanted, standing, passed.fees)
+            took_ns = time.perf_counter_ns() - asked_ns
+            state = self._state(standing, gate_facts(begun.answers()[0]))
+            acted = self._refused(wanted, simulated, state)
+            if acted is None and proof_of(simulated) == proof_of(assumed):
+                begun.commit(mends=simulated_otherwise(draft, simulated))
+                self._facts = None  # the wallet is busy, for one
+                self.memory.keep(candidate, draft.row)
+                acted = self._hand_over(
+                    begun, draft, timeline=wanted.timeline, began_ns=began_ns + took_ns
+                )
+        self.trial.keep_estimate(wanted, simulated)
+        return acted or self._carry_out(passed, standing, simulated)
 
     def _refused(self, wanted: Wanted, simulated: Simulated, state: GateState) -> Acted | None:
         """What a simulation, or the time that it took, says against sending."""
@@ -287,30 +271,21 @@ class Desk:
         reason = gate.reason_not_to_send(now, candidate)
         if reason is None:
             return None
+        self._facts = None
         acted = passed_over(now, candidate, reason, detail=revert_words(simulated))
         return replace(acted, stops_all=acted.stops_all or cannot_pay(simulated))
 
-    def _wait_for_no_disk(self) -> None:
-        """Where bytes follow, their commit waits for the disk and covers the caller's."""
-        if self.may_sign:
-            with connection.cursor() as cursor:
-                cursor.execute("SET LOCAL synchronous_commit = off")
-
-    def _hand_over(self, prepared: Prepared, fees: GasFees, *, timeline: Timeline) -> Acted:
-        """Send what is recorded; what may not sign has ended at simulated."""
-        row, planned = prepared.row, prepared.planned
+    def _hand_over(self, begun: Begun, draft: Draft, *, timeline: Timeline, began_ns: int) -> Acted:
+        """Send what is committed; what may not sign has ended at simulated. ``began_ns``: the
+        commit took the time since then."""
+        row, planned = draft.row, draft.planned.row
         recorded_ns = time.perf_counter_ns()
+        services.execution_written(row)
         acted = Acted(execution_pk=row.pk)
         if self.may_sign:
             try:
-                outcome = self.sender.send(
-                    planned.pk,
-                    fees=fees,
-                    leader_epoch=self.epoch,
-                    account=planned.wallet.address,
-                )
-                started_ns = recorded_ns - prepared.persist_ns
-                spans_note(timeline, outcome, started_ns=started_ns, recorded_ns=recorded_ns)
+                outcome = begun.send()
+                spans_note(timeline, outcome, started_ns=began_ns, recorded_ns=recorded_ns)
             except ArbError as error:
                 acted = refusal(error, chain_key=self.chain.key)
                 acted = replace(acted, execution_pk=row.pk)
@@ -345,33 +320,26 @@ class Desk:
             return Acted(GateReason.IN_FLIGHT.value, WORDS["in_flight"])
         timeline = Timeline(event_ns=time.perf_counter_ns())
         fees = self.sender.fees_now()
-        simulated = self._beside.submit(
-            self.trial.simulate_nothing,
-            wallet,
-            fees,
-            block_hash=self.head().hash,
-            timeline=timeline,
-        ).result()
+        simulated = self.trial.simulate_nothing(
+            wallet, fees, block_hash=self.head().hash, timeline=timeline
+        )
         if not simulated.ok:
             return Acted(GateReason.SIMULATION_FAILED.value, revert_words(simulated))
-        started = time.perf_counter_ns()
+        draft = self.drafts.test(
+            request, wallet=wallet, deployment=deployment, simulated=simulated, kill_epoch=epoch
+        )
+        began_ns = time.perf_counter_ns()
         try:
-            with transaction.atomic():
-                self._wait_for_no_disk()
-                planned = transaction_plan_proven(
-                    wallet=wallet,
-                    kind="test",
-                    to=wallet.address,
-                    data=b"",
-                    key=request.key,
-                    proof=proof_of(simulated),
-                    leader_epoch=self.epoch,
-                    epoch=epoch,
-                    simulated_only=not self.may_sign,
-                )
-                facts = {"wallet": wallet, "deployment": deployment}
-                services.request_take(pk=request.pk, planned=planned, facts=facts)
-        except IntegrityError:
-            return Acted(GateReason.IN_FLIGHT.value, _TWICE)
-        prepared = Prepared(request, planned, persist_ns=time.perf_counter_ns() - started)
-        return self._hand_over(prepared, fees, timeline=timeline)
+            with self.sender.begin(draft.planned.intent, rows=draft.rows, fees=fees) as begun:
+                begun.answers()
+                begun.commit()
+                return self._hand_over(begun, draft, timeline=timeline, began_ns=began_ns)
+        except KeyStands as error:
+            return Acted(GateReason.IN_FLIGHT.value, str(error))
+
+
+class Passed(NamedTuple):
+    """What passed the gate, priced with what would be paid now."""
+
+    wanted: Wanted
+    fees: GasFees

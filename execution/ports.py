@@ -1,10 +1,26 @@
 """What the engine's desk needs of the outside besides a simulator, as Protocols."""
 
-from collections.abc import Set
-from typing import Protocol
+from collections.abc import Sequence, Set
+from contextlib import AbstractContextManager
+from typing import Any, Protocol
 
+from arbsite.base.rows import Statement
 from contracts.kernel.fees import GasFees
+from wallets.beginning import Intent
 from wallets.sender import SendOutcome
+
+
+class Begun(Protocol):
+    """What is written and not committed; see `wallets.beginning.Beginning`."""
+
+    def answers(self) -> Sequence[Any]:
+        """The one row of each question."""
+
+    def commit(self, *, mends: Sequence[Statement] = ()) -> None:
+        """From here on it has its nonce; ``mends`` change its rows before."""
+
+    def send(self) -> SendOutcome:
+        """Sign and hand over what was committed."""
 
 
 class Sending(Protocol):
@@ -14,15 +30,15 @@ class Sending(Protocol):
     def tip_recipients(self) -> Set[str]:
         """See `wallets.sender.Sender.tip_recipients`."""
 
-    def send(
+    def begin(
         self,
-        transaction_id: int,
+        intent: Intent,
         *,
+        rows: Sequence[Statement],
+        asks: Sequence[Statement] = (),
         fees: GasFees,
-        leader_epoch: int | None = None,
-        account: str = "",
-    ) -> SendOutcome:
-        """See `wallets.sender.Sender.send`."""
+    ) -> AbstractContextManager[Begun]:
+        """See `wallets.sender.Sender.begin`."""
 
     def fees_now(self) -> GasFees:
         """What a payload without urgency offers now."""

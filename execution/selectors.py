@@ -79,12 +79,6 @@ def _own(chain: Chain) -> QuerySet[Execution]:
     return Execution.objects.filter(chain=chain, kind="arbitrage", automatic=True)
 
 
-def automatic_in_the_last_hour(*, chain: Chain) -> int:
-    """Automatic executions that were sent within the last hour."""
-    since = timezone.now() - timedelta(hours=1)
-    return _own(chain).filter(created_at__gte=since, transaction__isnull=False).count()
-
-
 def last_automatic_at(*, chain: Chain) -> datetime | None:
     """When the last automatic execution was decided, of the last day: no cooldown is longer.
     One query."""

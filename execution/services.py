@@ -7,8 +7,7 @@ import uuid
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import timedelta
-from functools import partial
-from typing import Any, Final
+from typing import Final
 
 from django.db import IntegrityError, connection, transaction
 from django.db.models import Q
@@ -24,6 +23,7 @@ from contracts.models import Chain
 from execution import push, render, selectors
 from execution.models import Execution, LatencySample
 from prices.models import Opportunity
+from wallets import push as wallet_push
 from wallets import selectors as wallet_selectors
 from wallets import services as wallet_services
 from wallets.models import Transaction
@@ -217,38 +217,11 @@ def executions_abandon(*, chain: Chain, leader_epoch: int) -> int:
     return ended
 
 
-def execution_record(
-    *,
-    chain: Chain,
-    key: str,
-    request_pk: int | None,
-    planned: Transaction,
-    facts: Mapping[str, Any],
-) -> Execution:
-    """Write what is acted on, by ``planned``, under a key that one opportunity has once.
-
-    A person's request takes the facts over; an automatic execution is a new row. Joins the
-    caller's transaction. Raises: IntegrityError where the key stands already, or the request is
-        acted on.
-    """
-    if request_pk is not None:
-        request_take(pk=request_pk, planned=planned, facts=facts)
-        row = Execution.objects.get(pk=request_pk)
-    else:
-        row = Execution(chain=chain, key=key, transaction=planned, **facts)
-        rows_insert(row)
-    transaction.on_commit(partial(push.execution_changed, row.pk), robust=True)
-    return row
-
-
-def request_take(*, pk: int, planned: Transaction, facts: Mapping[str, Any]) -> None:
-    """Tie a person's request to what carries it out, once. Joins the caller's transaction.
-
-    Raises: IntegrityError where it is tied already.
-    """
-    free = Execution.objects.filter(pk=pk, transaction__isnull=True)
-    if not free.update(**facts, transaction=planned):
-        raise IntegrityError(f"request {pk} is acted on already")
+def execution_written(row: Execution) -> None:
+    """Tell pages of an execution that was committed with its transaction."""
+    if row.transaction_id is not None:
+        wallet_push.transaction_changed(row.transaction_id)
+    push.execution_changed(row.pk)
 
 
 def latency_record(*, chain: Chain, execution_pk: int | None, stages_us: Mapping[str, int]) -> None:

@@ -4,10 +4,11 @@ import json
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 
 from django.db import connection
 
+from arbsite.base.rows import Statement
 from arbsite.base.units import Gas, Wei, mul_div_ceil
 from contracts.models import Chain, Deployment
 from execution import fast_mode, selectors
@@ -92,8 +93,19 @@ def contract_of(chain: Chain) -> tuple[Deployment | None, tuple[Executor, ...]]:
     return deployment, executors_of(deployment_id=deployment.pk)
 
 
+class GateFacts(NamedTuple):
+    """What the gate asks of the record at each decision, as read at one moment."""
+
+    killed: bool
+    mode: Mode | None
+    now_ms: int
+    denied: bool
+    in_flight: selectors.InFlight
+    executions_last_hour: int
+
+
 # The book takes a denial with its next load: until then nothing through that pool is sent.
-# Last, what is on its way: the wallet and the path of each.
+# Then what is on its way, the wallet and the path of each; last, what an hour's limit counts.
 _NOW: Final = """
 SELECT (SELECT count(*) FROM wallets_killstate WHERE scope IN ('*', %(chain)s) AND NOT engaged),
        (SELECT state FROM execution_fastmode WHERE chain_id = %(chain)s),
@@ -110,51 +122,68 @@ SELECT (SELECT count(*) FROM wallets_killstate WHERE scope IN ('*', %(chain)s) A
           FROM wallets_transaction sent
           LEFT JOIN execution_execution made ON made.transaction_id = sent.id
          WHERE sent.chain_id = %(chain)s AND sent.status = ANY(%(waits)s)
-           AND NOT sent.simulated_only)
+           AND NOT sent.simulated_only),
+       CASE WHEN %(limited)s THEN (
+           SELECT count(*) FROM execution_execution made
+            WHERE made.chain_id = %(chain)s AND made.kind = 'arbitrage' AND made.automatic
+              AND made.transaction_id IS NOT NULL
+              AND made.created_at >= now() - interval '1 hour'
+       ) ELSE 0 END
 """
 
 
-def gate_state(
-    standing: Standing,
-    *,
-    chain: Chain,
-    head_hash: str,
-    memory: Memory,
-    pools: frozenset[str] = frozenset(),
-) -> GateState:
-    """What stands in the way at this moment: switch, mode, denials and what is in flight are read
-    anew. ``pools``: those of the path, lower case.
-
-    Queries: 1, or 2 where executions per hour are limited.
-    """
-    asked: dict[str, Any] = {
+def gate_question(standing: Standing, *, chain: Chain, pools: frozenset[str]) -> Statement:
+    """What asks for `GateFacts`. ``pools``: those of the path, in any case."""
+    asked = {
         "chain": chain.key,
         "pools": [pool.lower() for pool in pools],
         "waits": list(selectors.HOLDS_WALLET),
+        "limited": standing.mode.config.max_executions_per_hour > 0,
     }
+    return Statement(_NOW, asked)
+
+
+def gate_facts(row: tuple[Any, ...] | None) -> GateFacts:
+    """The answer to `gate_question`; what cannot be read stands against everything."""
+    clear, mode, now_ms, denied, on_their_way, last_hour = row or (0, "off", 0, True, "[]", 0)
+    return GateFacts(
+        killed=clear != 2,
+        mode=Mode(mode) if mode else None,
+        now_ms=now_ms,
+        denied=denied,
+        in_flight=selectors.in_flight_of(json.loads(on_their_way)),
+        executions_last_hour=last_hour,
+    )
+
+
+def gate_facts_read(standing: Standing, *, chain: Chain, pools: frozenset[str]) -> GateFacts:
+    """Ask now. One query."""
+    question = gate_question(standing, chain=chain, pools=pools)
     with connection.cursor() as cursor:
-        cursor.execute(_NOW, asked)
-        row = cursor.fetchone()
-    clear, mode, now_ms, denied, on_their_way = row or (0, "off", 0, True, "[]")
+        cursor.execute(question.sql, question.values)
+        return gate_facts(cursor.fetchone())
+
+
+def gate_state(
+    standing: Standing, facts: GateFacts, *, head_hash: str, memory: Memory
+) -> GateState:
+    """What stands in the way: the rows that are kept, and what was asked of the record."""
     config = fast_mode.gate_config(standing.mode.config)
     ends = standing.mode.expires_at
-    in_flight = selectors.in_flight_of(json.loads(on_their_way))
     wallet_pk = standing.wallet.pk if standing.wallet else None
     return GateState(
-        killed=clear != 2,
-        denied=denied,
-        mode=Mode(mode) if mode else None,
+        killed=facts.killed,
+        denied=facts.denied,
+        mode=facts.mode,
         config=config,
-        now_ms=now_ms,
+        now_ms=facts.now_ms,
         head_hash=head_hash,
         armed_until_ms=int(ends.timestamp() * 1000) if ends else None,
-        executions_last_hour=selectors.automatic_in_the_last_hour(chain=chain)
-        if config.max_executions_per_hour
-        else 0,
+        executions_last_hour=facts.executions_last_hour,
         consecutive_failures=standing.consecutive_failures,
         last_execution_ms=memory.last_execution_ms,
-        wallet_busy=wallet_pk in in_flight.wallets,
-        pools_in_flight=in_flight.pools,
+        wallet_busy=wallet_pk in facts.in_flight.wallets,
+        pools_in_flight=facts.in_flight.pools,
         pools_taken=memory.pools_taken(head_hash),
         acted_on=memory.acted_on,
     )

@@ -9,11 +9,12 @@ from typing import Final, TypeVar
 from django.db import InterfaceError, OperationalError, connection
 
 from arbsite.base.errors import Retryable
+from wallets.record import RecordUnavailable
 
 logger = logging.getLogger(__name__)
 T = TypeVar("T")
 RETRY_S: Final = 1.0
-RECORD_AWAY: Final = (OperationalError, InterfaceError)
+RECORD_AWAY: Final = (OperationalError, InterfaceError, RecordUnavailable)
 
 
 class Threads:

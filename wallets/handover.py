@@ -1,8 +1,9 @@
 """The hand-over itself: the kill guard around it, the way it takes, and what the answer means."""
 
 import time
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
 from typing import Final
 
 import psycopg
@@ -15,8 +16,9 @@ from wallets.jobs import Job
 from wallets.kernel import lifecycle, send_errors
 from wallets.kernel.bundles import Parcel
 from wallets.ledger import NotSendable
+from wallets.outcomes import Storing
 from wallets.ports import PrivateWay, Relay
-from wallets.record import Connection, RecordUnavailable
+from wallets.record import Connection, RecordUnavailable, roll_back
 from wallets.relays import answers
 from wallets.relays.answers import Answer
 
@@ -32,6 +34,7 @@ class Handed:
     detail: str = ""
     left: bool
     told: Sequence[Answer] = ()
+    entered_ns: int = 0  # when the guard let it through, by the performance counter
 
 
 class Ways:
@@ -62,26 +65,23 @@ class Ways:
             raise NotSendable(f"transaction {of.transaction_id} is private: no public way for it")
         return self.private.name
 
-    def guarded(self, connection: Connection, of: Job) -> Handed:
+    def guarded(self, connection: Connection, of: Job, *, storing: Storing | None = None) -> Handed:
         """Hand over under the kill guard (I18), then look up what the answer left open.
 
-        Raises: Killed, LeaderChanged, NotSendable, RecordUnavailable; then nothing was sent.
+        ``storing``: the payload's bytes, committed first.
+
+        Raises: Killed, LeaderChanged, NotSendable, NotStored, RecordUnavailable; then nothing was
+            sent.
         """
         found: Handed | None = None
         try:
-            with connection.transaction():
-                connection.execute("SELECT pg_advisory_xact_lock_shared(%s)", (ledger.KILL_LOCK,))
-                locked_at = time.monotonic()
-                # A statement of its own: the lock's would see the rows as they were before it.
-                ledger.check_allowed(connection, of.transaction_id, purpose=of.purpose)
-                remaining_s = HANDOVER_S - (time.monotonic() - locked_at)
-                if remaining_s <= 0:
-                    raise RecordUnavailable("the record answered too slowly to hand over safely")
-                found = self._submit(of, timeout_s=remaining_s)
+            with _guard(connection, of, storing=storing) as remaining_s:
+                entered_ns = time.perf_counter_ns()
+                found = replace(self._submit(of, timeout_s=remaining_s), entered_ns=entered_ns)
         except psycopg.OperationalError:
             if found is None:
                 raise
-        return self._look_up(of, found.detail) if found.status == _LOOK else found
+        return self._look_up(of, found) if found.status == _LOOK else found
 
     def take_back(self, of: Job, *, timeout_s: float = HANDOVER_S) -> list[Answer]:
         """Ask builders to forget a payload: a courtesy, no proof. Never raises."""
@@ -121,15 +121,43 @@ class Ways:
             return Handed(status=_kept(of), detail=detail, left=False, told=told)
         return Handed(status=said.outcome, detail=detail, left=True, told=told)
 
-    def _look_up(self, of: Job, detail: str) -> Handed:
+    def _look_up(self, of: Job, found: Handed) -> Handed:
         """Whether the node knows these bytes after an answer that proves nothing (I9)."""
         try:
             known = self._rpc.call("eth_getTransactionByHash", [of.hash])
         except (RpcError, RpcUnavailable):
             known = None
         if known:
-            return Handed(status="accepted", left=True)
-        return Handed(status="unknown", detail=detail, left=True)
+            return replace(found, status="accepted", detail="")
+        return replace(found, status="unknown")
+
+
+@contextmanager
+def _guard(connection: Connection, of: Job, *, storing: Storing | None) -> Iterator[float]:
+    """Holds the kill lock while a payload is handed over; yields the seconds left for it.
+
+    Entered in one round trip, that of ``storing`` as well: two transactions one after the other.
+    """
+    began = time.monotonic()  # before the lock is ours: earlier than it has to be
+    try:
+        with connection.pipeline():
+            if storing is not None:
+                storing.write(connection)
+            connection.execute("BEGIN")
+            connection.execute("SELECT pg_advisory_xact_lock_shared(%s)", (ledger.KILL_LOCK,))
+            # A statement of its own: the lock's would see the rows as they were before it.
+            allowed = ledger.ask_allowed(connection, of.transaction_id)
+        if storing is not None:
+            storing.check()
+        ledger.judge_allowed(allowed, purpose=of.purpose)
+        remaining_s = HANDOVER_S - (time.monotonic() - began)
+        if remaining_s <= 0:
+            raise RecordUnavailable("the record answered too slowly to hand over safely")
+        yield remaining_s
+        connection.execute("COMMIT")
+    except BaseException:
+        roll_back(connection)
+        raise
 
 
 def _kept(of: Job) -> str:

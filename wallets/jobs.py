@@ -1,11 +1,13 @@
 """Attempts as the sender works on them: one row of the record, read with its transaction."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import Any, Final
 
 from psycopg.rows import dict_row
 
 from arbsite.base.errors import Halt
+from contracts.kernel.fees import GasFees
 from wallets.kernel import lifecycle
 from wallets.kernel.lifecycle import Status
 from wallets.record import Connection
@@ -59,8 +61,29 @@ def job(connection: Connection, attempt_id: int, *, existed: bool = False) -> Jo
     return rows[0]
 
 
+def job_taken(row: Mapping[str, Any], *, attempt_id: int, purpose: str, fees: GasFees) -> Job:
+    """An attempt just made, of its transaction's row and its account's: nothing is read again."""
+    return Job(
+        attempt_id=attempt_id,
+        transaction_id=row["id"],
+        nonce=row["next_nonce"],
+        purpose=purpose,
+        kind=row["kind"],
+        attempt_status="prepared",
+        transaction_status=Status.SIMULATED,
+        hash="",
+        raw=b"",
+        last_block=row["last_block"],
+        signed=False,
+        via="",
+        private_only=row["private_only"],
+        tip_fee_wei=fees.max_priority_fee_wei,
+        tip_to=row["tip_to"],
+    )
+
+
 def job_signed(of: Job, *, raw: bytes, tx_hash: str, via: str) -> Job:
-    """An attempt as it stands once its bytes were stored by `outcomes.store_signed`."""
+    """An attempt as it stands once its bytes were stored by `outcomes.Storing`."""
     begun = of.transaction_status is Status.SIMULATED
     return replace(
         of,

@@ -12,11 +12,11 @@ from psycopg.rows import dict_row
 from arbsite.base.errors import Halt, Rejected
 from arbsite.base.units import Wei
 from contracts.kernel.fees import FeeModel, GasFees
-from wallets.jobs import TIP_TO, Job, RecordTorn, job
+from wallets.jobs import TIP_TO, Job, RecordTorn, job, job_taken
 from wallets.kernel import bumps, lifecycle
 from wallets.kernel.lifecycle import Status
 from wallets.kernel.payload import EIP1559, LEGACY
-from wallets.record import Connection
+from wallets.record import Connection, Cursor
 
 Offer = Callable[[list[GasFees]], GasFees]
 Reuse = Callable[[list[GasFees], bool], GasFees]
@@ -41,18 +41,23 @@ class AccountFrozen(Halt):
     """The account sends nothing until a human looked."""
 
 
-# Kill switch and leader, as columns beside a transaction t.
-_FACTS: Final = (
-    "(SELECT l.epoch FROM wallets_chainleader l WHERE l.chain_id = t.chain_id) AS leader_now,"
-    " (SELECT count(*) FROM wallets_killstate k"
-    "   WHERE k.scope IN ('*', t.chain_id) AND NOT k.engaged) AS kills_clear,"
-    " (SELECT sum(k.epoch) FROM wallets_killstate k"
-    "   WHERE k.scope IN ('*', t.chain_id)) AS kill_epoch_now"
-)
+def facts_of(chain: str) -> str:
+    """Kill switch and leader of a chain, as columns; ``chain``: SQL that names it."""
+    return f"""
+       (SELECT l.epoch FROM wallets_chainleader l WHERE l.chain_id = {chain}) AS leader_now,
+       (SELECT count(*) FROM wallets_killstate k
+         WHERE k.scope IN ('*', {chain}) AND NOT k.engaged) AS kills_clear,
+       (SELECT sum(k.epoch) FROM wallets_killstate k
+         WHERE k.scope IN ('*', {chain})) AS kill_epoch_now
+"""  # noqa: S608  constants
+
+
+_FACTS: Final = facts_of("t.chain_id")
 # A transaction under its lock: its attempt, the last payload that its account's next nonce had and
 # gave back, whom its value pays, and whether it may go.
 _LOCKED: Final = f"""
-SELECT t.*, {_FACTS},
+SELECT t.id, t.kind, t.status, t."to", t.value_wei, t.data, t.gas_limit, t.last_block, t.kill_epoch,
+       t.leader_epoch, t.private_only, t.simulated_only, t.simulated_block, {_FACTS},
        (SELECT min(a.id) FROM wallets_attempt a
          WHERE a.transaction_id = t.id AND NOT a.released) AS attempt_id,
        (SELECT max(a.id) FROM wallets_attempt a WHERE a.sequence_id = %s AND a.nonce = %s
@@ -76,16 +81,13 @@ def account_of(connection: Connection, transaction_id: int) -> tuple[str, bool]:
     return str(row[0]), bool(row[1])
 
 
-def next_nonce(connection: Connection, transaction_id: int) -> int:
-    """The next nonce of a transaction's account, whose sequence is known."""
+def next_nonce(connection: Connection, *, chain_key: str, address: str) -> int | None:
+    """The next nonce of an account; None before its sequence is begun."""
     row = connection.execute(
-        "SELECT s.next_nonce FROM wallets_transaction t JOIN wallets_wallet w ON w.id = t.wallet_id"
-        " JOIN wallets_noncesequence s ON s.chain_id = t.chain_id AND s.address = w.address"
-        " WHERE t.id = %s",
-        (transaction_id,),
+        "SELECT next_nonce FROM wallets_noncesequence WHERE chain_id = %s AND address = %s",
+        (chain_key, address),
     ).fetchone()
-    assert row is not None  # noqa: S101  a sequence is never deleted
-    return int(row[0])
+    return int(row[0]) if row else None
 
 
 def sequence_open(connection: Connection, *, chain_key: str, address: str, nonce: int) -> None:
@@ -102,7 +104,6 @@ def prepare(
     transaction_id: int,
     *,
     fees: GasFees,
-    leader_epoch: int | None,
     public: bool,
     hidden: bool = True,
     reuse: Reuse | None = None,
@@ -123,17 +124,10 @@ def prepare(
         if row["attempt_id"] is not None:
             return job(connection, row["attempt_id"], existed=True)
         _check_sendable(row, public=public)
-        if leader_epoch is not None and leader_epoch != row["leader_epoch"]:
-            row["leader_epoch"] = leader_epoch
-            connection.execute(
-                "UPDATE wallets_transaction SET leader_epoch = %s WHERE id = %s",
-                (leader_epoch, transaction_id),
-            )
-        _check_facts(row, purpose="first")
+        check_facts(row, purpose="first")
         if row["missed"]:
-            earlier = payloads_of(connection, row["sequence_id"], row["next_nonce"])
             seen = not row["private_only"] or not hidden
-            fees = _reuse_fees(row, earlier, fees=fees, seen=seen, reuse=reuse)
+            fees = reuse_fees(connection, row, fees=fees, seen=seen, reuse=reuse)
         purpose = "reuse" if row["missed"] else "first"
         attempt_id = insert_attempt(
             connection,
@@ -144,35 +138,23 @@ def prepare(
             replaces=row["missed"],
             takes_nonce=True,
         )
-        # Made from what is locked: under this lock every round trip keeps the account waiting.
-        return Job(
-            attempt_id=attempt_id,
-            transaction_id=transaction_id,
-            nonce=row["next_nonce"],
-            purpose=purpose,
-            kind=row["kind"],
-            attempt_status="prepared",
-            transaction_status=Status.SIMULATED,
-            hash="",
-            raw=b"",
-            last_block=row["last_block"],
-            signed=False,
-            via="",
-            private_only=row["private_only"],
-            tip_fee_wei=fees.max_priority_fee_wei,
-            tip_to=row["tip_to"],
-        )
+        # Under this lock every round trip keeps the account waiting.
+        return job_taken(row, attempt_id=attempt_id, purpose=purpose, fees=fees)
 
 
-def _reuse_fees(
+def reuse_fees(
+    connection: Connection,
     row: dict[str, Any],
-    earlier: list[GasFees],
     *,
     fees: GasFees,
     seen: bool,
     reuse: Reuse | None,
 ) -> GasFees:
-    """What a payload offers on a nonce that missed bundles gave back. Raises: NotSendable."""
+    """What a payload offers on a nonce that missed bundles gave back. Joins.
+
+    ``seen``: whether the public may see it. Raises: NotSendable.
+    """
+    earlier = payloads_of(connection, row["sequence_id"], row["next_nonce"])
     decided = row["kind"] == "execution" and seen  # its profit was weighed with these very fees
     if reuse is None or (
         decided and not all(bumps.replaces(earlier=e, later=fees) for e in earlier)
@@ -261,23 +243,33 @@ def _check_sendable(row: dict[str, Any], *, public: bool) -> None:
         )
 
 
+_ALLOWED: Final = f"""
+SELECT t.kind, t.kill_epoch, t.leader_epoch, {_FACTS} FROM wallets_transaction t WHERE t.id = %s
+"""  # noqa: S608  a constant
+
+
 def check_allowed(connection: Connection, transaction_id: int, *, purpose: str) -> None:
     """Read kill switch and leader, in a statement of its own. Joins the caller's transaction.
 
     Raises: Killed for anything unreadable, missing or engaged; LeaderChanged.
     """
-    with connection.cursor(row_factory=dict_row) as cursor:
-        row = cursor.execute(
-            f"SELECT t.kind, t.kill_epoch, t.leader_epoch, {_FACTS}"  # noqa: S608  a constant
-            " FROM wallets_transaction t WHERE t.id = %s",
-            (transaction_id,),
-        ).fetchone()
+    judge_allowed(ask_allowed(connection, transaction_id), purpose=purpose)
+
+
+def ask_allowed(connection: Connection, transaction_id: int) -> Cursor:
+    """What `judge_allowed` reads: on a pipeline, when that has ended."""
+    return connection.cursor(row_factory=dict_row).execute(_ALLOWED, (transaction_id,))
+
+
+def judge_allowed(answer: Cursor, *, purpose: str) -> None:
+    """Raises: as `check_allowed`."""
+    row = answer.fetchone()
     if row is None:
-        raise Killed(f"transaction {transaction_id} cannot be read: nothing is sent")
-    _check_facts(row, purpose=purpose)
+        raise Killed("the transaction cannot be read: nothing is sent")
+    check_facts(row, purpose=purpose)
 
 
-def _check_facts(row: dict[str, Any], *, purpose: str) -> None:
+def check_facts(row: dict[str, Any], *, purpose: str) -> None:
     """Judge a transaction read with `_FACTS`. Raises: Killed, LeaderChanged."""
     if lifecycle.is_stopped_by_kill(kind=row["kind"], purpose=purpose):
         if row["kills_clear"] != 2:
@@ -326,13 +318,18 @@ def insert_attempt(
             0 if own else row["value_wei"],
             b"" if own else bytes(row["data"]),
             self_gas if own else row["gas_limit"],
-            EIP1559 if fees.model is FeeModel.EIP1559 else LEGACY,
+            tx_type(fees),
             fees.max_fee_wei,
             fees.max_priority_fee_wei,
         ),
     ).fetchone()
     assert inserted is not None  # noqa: S101  RETURNING of one inserted row
     return int(inserted[0])
+
+
+def tx_type(fees: GasFees) -> int:
+    """The EIP-2718 type of a payload that offers these."""
+    return EIP1559 if fees.model is FeeModel.EIP1559 else LEGACY
 
 
 def move(

@@ -3,64 +3,77 @@
 from collections.abc import Sequence
 from typing import Final
 
-from wallets.jobs import Job, RecordTorn
+from wallets.jobs import Job
 from wallets.kernel import lifecycle
 from wallets.kernel.lifecycle import Status
 from wallets.ledger import NotSendable, move
-from wallets.record import Connection
+from wallets.record import Connection, Cursor
 from wallets.relays import answers
 from wallets.relays.answers import Answer
 
 IN_FLIGHT: Final = "handing over"
 
 
-# Bytes into the attempt; then, by what it is for, history and hash of its transaction. What was
+# By what it is for, hash and history of its transaction; then the bytes into the attempt. What was
 # mined meanwhile keeps the hash it was mined under.
 _STORE: Final = """
-WITH stored AS (
-    UPDATE wallets_attempt SET raw = %(raw)s, hash = %(hash)s, status = 'signed',
-           sent_via = %(via)s, signed_at = coalesce(signed_at, now())
-     WHERE id = %(attempt)s AND raw IS NULL AND NOT released AND status <> 'dead'
-    RETURNING transaction_id
-), moved AS (
+WITH moved AS (
     UPDATE wallets_transaction t SET updated_at = now(),
            status = CASE WHEN %(moves)s THEN 'signed' ELSE t.status END,
            tx_hash = CASE WHEN %(named)s THEN %(hash)s ELSE t.tx_hash END
-      FROM stored WHERE t.id = stored.transaction_id AND (%(moves)s OR %(named)s)
+      FROM wallets_attempt a
+     WHERE a.id = %(attempt)s AND a.raw IS NULL AND NOT a.released AND a.status <> 'dead'
+       AND t.id = a.transaction_id AND (%(moves)s OR %(named)s)
        AND CASE WHEN %(moves)s THEN t.status = 'simulated' ELSE t.status = ANY(%(unmined)s) END
     RETURNING t.id
+), stored AS (
+    UPDATE wallets_attempt SET raw = %(raw)s, hash = %(hash)s, status = 'signed',
+           sent_via = %(via)s, signed_at = coalesce(signed_at, now())
+     WHERE id = %(attempt)s AND raw IS NULL AND NOT released AND status <> 'dead'
+       AND (NOT %(moves)s OR EXISTS (SELECT 1 FROM moved))
+    RETURNING id
 ), noted AS (
     INSERT INTO wallets_statuschange (transaction_id, old, new, reason, at)
-    SELECT id, 'simulated', 'signed', '', clock_timestamp() FROM moved WHERE %(moves)s
+    SELECT id, 'simulated', 'signed', '', clock_timestamp() FROM moved
+     WHERE %(moves)s AND EXISTS (SELECT 1 FROM stored)
 )
-SELECT (SELECT count(*) FROM stored), (SELECT count(*) FROM moved)
+SELECT count(*) FROM stored
 """
 
 
-def store_signed(connection: Connection, of: Job, *, raw: bytes, tx_hash: str, via: str) -> bool:
-    """Commit bytes, hash and the way they will go, before the first byte goes out (I8).
+class NotStored(Exception):
+    """Another stored an attempt's bytes, or its nonce was spent before."""
 
-    False: stored by another, or buried since the nonce was spent. The way is kept now: after a
-    crash the record still says whether the public may have them. Raises: RecordTorn for a
-    transaction that is not as it was read.
+
+class Storing:
+    """Commits bytes, hash and the way they will go, before the first byte goes out (I8).
+
+    The way is kept now: after a crash the record still says whether the public may have them.
     """
-    moves = of.transaction_status is Status.SIMULATED
-    named = of.purpose not in lifecycle.NEVER_KILLED_PURPOSES or of.kind == "gap_fill"
-    asked = {
-        "raw": raw,
-        "hash": tx_hash,
-        "via": via,
-        "attempt": of.attempt_id,
-        "moves": moves,
-        "named": named,
-        "unmined": [status.value for status in lifecycle.UNMINED],
-    }
-    with connection.transaction():
-        row = connection.execute(_STORE, asked).fetchone()
-        stored, moved = row or (0, 0)
-        if stored and moves and not moved:
-            raise RecordTorn(f"transaction {of.transaction_id} is no longer simulated")
-    return bool(stored)
+
+    def __init__(self, of: Job, *, raw: bytes, tx_hash: str, via: str) -> None:
+        self._asked = {
+            "raw": raw,
+            "hash": tx_hash,
+            "via": via,
+            "attempt": of.attempt_id,
+            "moves": of.transaction_status is Status.SIMULATED,
+            "named": of.purpose not in lifecycle.NEVER_KILLED_PURPOSES or of.kind == "gap_fill",
+            "unmined": [status.value for status in lifecycle.UNMINED],
+        }
+        self._cursor: Cursor | None = None
+
+    def write(self, connection: Connection) -> None:
+        """Send its statements: on a pipeline, whose end waits for them."""
+        connection.execute("BEGIN")
+        self._cursor = connection.execute(_STORE, self._asked)
+        connection.execute("COMMIT")
+
+    def check(self) -> None:
+        """After the pipeline. Raises: NotStored."""
+        row = self._cursor.fetchone() if self._cursor else None
+        if not row or not row[0]:
+            raise NotStored
 
 
 def mark_in_flight(connection: Connection, attempt_id: int, *, via: str) -> None:

@@ -1,23 +1,31 @@
-"""An intent recorded with its proof, in two statements: what somebody waits for.
+"""An intent with its proof, as statements for one round trip: what somebody waits for.
 
 `wallets.services` does the same step by step, for whoever plans first and proves later.
 """
 
-from functools import partial
+from collections.abc import Sequence
+from typing import NamedTuple
 
-from django.db import transaction
-
-from arbsite.base.rows import rows_insert
+from arbsite.base.rows import Statement, insert_of
 from arbsite.base.units import BlockNumber, Wei
-from wallets import push
+from wallets.beginning import Intent
 from wallets.kernel.lifecycle import Status
 from wallets.models import StatusChange, Transaction, Wallet
 from wallets.services import KINDS, check_gas_limit
 from wallets.simulation import Proof
 
 
-def transaction_plan_proven(
+class Planned(NamedTuple):
+    """A transaction that is new: its row, what the sender needs of it, and what writes it."""
+
+    row: Transaction
+    intent: Intent
+    statements: Sequence[Statement]
+
+
+def transaction_planned(
     *,
+    pk: int,
     wallet: Wallet,
     kind: str,
     to: str,
@@ -30,16 +38,16 @@ def transaction_plan_proven(
     private_only: bool = False,
     epoch: int,
     simulated_only: bool = False,
-) -> Transaction:
-    """`transaction_plan` and `transaction_simulated` at once, of an intent that is new: for who is
-    in a hurry. Joins the caller's transaction. Queries: 2.
+) -> Planned:
+    """`transaction_plan` and `transaction_simulated` at once, to be written by `Sender.begin`.
 
-    Raises: IntegrityError where the key stands already; ValueError.
+    ``pk``: a key that nobody else has. Queries: 0. Raises: ValueError.
     """
     if kind not in KINDS:
         raise ValueError(f"{kind!r} is not a kind of transaction")
     check_gas_limit(proof.gas_limit)
-    planned = Transaction(
+    row = Transaction(
+        pk=pk,
         chain_id=wallet.chain_id,
         wallet=wallet,
         kind=kind,
@@ -57,24 +65,23 @@ def transaction_plan_proven(
         simulated_block_hash=proof.block_hash,
         status=Status.SIMULATED.value,
     )
-    rows_insert(planned)
-    rows_insert(
-        StatusChange(transaction=planned, old="", new=Status.PLANNED.value),
-        StatusChange(transaction=planned, old=Status.PLANNED.value, new=Status.SIMULATED.value),
+    history = insert_of(
+        StatusChange(transaction=row, old="", new=Status.PLANNED.value),
+        StatusChange(transaction=row, old=Status.PLANNED.value, new=Status.SIMULATED.value),
     )
-    transaction.on_commit(partial(push.transaction_changed, planned.pk), robust=True)
-    return planned
-
-
-def transaction_reproven(*, transaction_: Transaction, proof: Proof) -> None:
-    """Correct the proof of a transaction that nobody else has seen yet: for who made it, inside
-    the database transaction that makes it. Raises: ValueError."""
-    check_gas_limit(proof.gas_limit)
-    facts = {
-        "gas_limit": proof.gas_limit,
-        "simulated_block": proof.block_number,
-        "simulated_block_hash": proof.block_hash,
-    }
-    Transaction.objects.filter(pk=transaction_.pk).update(**facts)
-    for name, value in facts.items():
-        setattr(transaction_, name, value)
+    intent = Intent(
+        transaction_id=pk,
+        chain_key=str(wallet.chain_id),
+        account=wallet.address,
+        kind=kind,
+        to=to,
+        value_wei=value_wei,
+        data=data,
+        gas_limit=proof.gas_limit,
+        last_block=last_block,
+        kill_epoch=epoch,
+        leader_epoch=leader_epoch,
+        private_only=private_only,
+        simulated_only=simulated_only,
+    )
+    return Planned(row, intent, [insert_of(row), history])

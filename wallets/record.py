@@ -7,15 +7,25 @@ from contextlib import contextmanager, suppress
 from typing import Any, Final
 
 import psycopg
+from psycopg.pq import TransactionStatus
 
 from arbsite.base.errors import Retryable
 
 Connection = psycopg.Connection[Any]
+Cursor = psycopg.Cursor[Any]
 _PING_AFTER_S: Final = 1.0
 
 
 class RecordUnavailable(Retryable):
     """PostgreSQL went away; what was committed stands and is taken up again."""
+
+
+def roll_back(connection: Connection) -> None:
+    """End what is open on a connection after an error, which matters more than this."""
+    if connection.closed or connection.info.transaction_status is TransactionStatus.IDLE:
+        return
+    with suppress(psycopg.Error):
+        connection.execute("ROLLBACK")
 
 
 class Record:
@@ -33,7 +43,7 @@ class Record:
         connection = self._take()
         try:
             yield connection
-        except psycopg.OperationalError as error:
+        except (psycopg.OperationalError, psycopg.errors.TransactionTimeout) as error:
             connection.close()
             raise RecordUnavailable(
                 f"the record went away ({type(error).__name__}): sending resumes when it is back"

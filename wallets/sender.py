@@ -7,24 +7,28 @@ mended by `Sender.recover` and `receipts.settle` with the same bytes or a typed 
 
 import logging
 import time
-from collections.abc import Callable, Set
-from contextlib import suppress
+from collections.abc import Callable, Iterator, Sequence, Set
+from contextlib import contextmanager, suppress
 from dataclasses import replace
 from functools import partial
 from typing import Final
 
 from arbsite.base.errors import ArbError, Halt
+from arbsite.base.rows import Statement
 from arbsite.base.units import Gas
 from contracts.kernel.fees import GasFees, check_cap
 from contracts.kernel.jsonrpc import RpcError, call_object, hex_int
 from contracts.rpc import HttpRpc
-from wallets import jobs, ledger, outcomes, releases, replacements
+from wallets import jobs, ledger, releases, replacements
+from wallets.beginning import Beginning, Intent
 from wallets.gas_offers import fees_asked
-from wallets.handover import Handed, Ways
-from wallets.jobs import Job
+from wallets.handing import Handing, us_since
+from wallets.handover import Ways
+from wallets.jobs import Job, RecordTorn
 from wallets.kernel import bumps
 from wallets.kernel.payload import transaction_hash
-from wallets.ledger import Killed, LeaderChanged
+from wallets.ledger import Killed, LeaderChanged, NotSendable
+from wallets.outcomes import NotStored, Storing
 from wallets.ports import PrivateWay, Relay, SigningDesk
 from wallets.record import Connection, Record
 from wallets.relays.answers import Answer
@@ -56,38 +60,27 @@ class Sender:
         self._signer = signer
         self._rpc = rpc
         self._ways = Ways(public=relay, private=private, rpc=rpc)
+        self._handing = Handing(
+            chain_key=chain.key, record=self._record, ways=self._ways, notify=notify
+        )
         self._notify = notify
         self._self_gas: Gas | None = None
         self._compared: set[str] = set()  # accounts whose nonce was held against the chain's
 
-    def send(
-        self,
-        transaction_id: int,
-        *,
-        fees: GasFees,
-        leader_epoch: int | None = None,
-        account: str = "",
-    ) -> SendOutcome:
+    def send(self, transaction_id: int, *, fees: GasFees) -> SendOutcome:
         """Send a simulated transaction, once: a second call reports where the first one stands.
 
-        ``account``: who sends it, by whoever knows, so that it need not be asked.
         Raises: NotSendable, Killed, LeaderChanged, AccountFrozen, FeeAboveCap before a nonce is
             taken; SignRefused, after which nonce and transaction are given up; SignerUnavailable,
             RecordUnavailable, RpcUnavailable where `recover` takes it up.
         """
-        if fees.model is not self.chain.fee_model:
-            raise ValueError(
-                f"{self.chain.key} takes {self.chain.fee_model} fees, not {fees.model}"
-            )
-        check_cap(fees, cap_wei=self.chain.fee_cap_wei)
+        self._check_fees(fees)
         with self._record.borrow() as connection:
-            if account not in self._compared:
-                self._open_sequence(connection, transaction_id)
+            self._open_account_of(connection, transaction_id)
             of = ledger.prepare(
                 connection,
                 transaction_id,
                 fees=fees,
-                leader_epoch=leader_epoch,
                 public=self._ways.private is None,
                 hidden=self._ways.hides,
                 reuse=partial(self._reuse, wanted=fees),
@@ -95,6 +88,43 @@ class Sender:
             if of.existed:
                 return outcome_of(of, of.transaction_status, "in hand already", {})
             return self._finish(connection, of)
+
+    @contextmanager
+    def begin(
+        self,
+        intent: Intent,
+        *,
+        rows: Sequence[Statement],
+        asks: Sequence[Statement] = (),
+        fees: GasFees,
+    ) -> Iterator[Beginning]:
+        """Write a new transaction, its nonce and its attempt; nothing of it stands before
+        `Beginning.commit`. One round trip, which is not waited for before `Beginning.answers`.
+
+        ``rows``: what writes the transaction's row and whatever refers to it; ``asks``: questions
+        of one row each, answered before. Raises: KeyStands; as `send` before a nonce is taken.
+        """
+        self._check_fees(fees)
+        with self._record.borrow() as connection:
+            if not intent.simulated_only:
+                self._open_account(connection, intent.account)
+            beginning = Beginning(
+                connection,
+                intent,
+                fees=fees,
+                public=self._ways.private is None,
+                hidden=self._ways.hides,
+                reuse=partial(self._reuse, wanted=fees),
+                finish=partial(self._finish, connection),
+            )
+            try:
+                beginning.write(rows, asks=asks)
+                yield beginning
+            except NotSendable:
+                self._compared.discard(intent.account)  # it may have no nonces any more
+                raise
+            finally:
+                beginning.drop()
 
     def cancel(self, transaction_id: int, *, reason: str, raise_fee: bool = False) -> SendOutcome:
         """End a transaction's nonce by a typed replacement that sends 0 to the account itself.
@@ -111,7 +141,7 @@ class Sender:
             )
             logger.info("cancel", extra={"transaction": transaction_id, "reason": reason})
             if of.raw:
-                return self._hand_over(connection, of, {})
+                return self._handing.hand_over(connection, of, {})
             return self._finish(connection, of)
 
     def bump(
@@ -141,7 +171,7 @@ class Sender:
             ledger.check_again(connection, attempt_id)
             if relanding:
                 of = replace(of, purpose=ledger.RELANDING)
-            return self._hand_over(connection, of, {})
+            return self._handing.hand_over(connection, of, {})
 
     def release_missed(self, transaction_id: int, *, head: int) -> bool:
         """Give back a nonce that every bundle missed; see `releases.release_missed`."""
@@ -206,12 +236,11 @@ class Sender:
         No byte is handed over, whatever the two answer. Raises: as `send` before a nonce is taken.
         """
         with self._record.borrow() as connection:
-            self._open_sequence(connection, transaction_id)
+            self._open_account_of(connection, transaction_id)
             of = ledger.prepare(
                 connection,
                 transaction_id,
                 fees=fees,
-                leader_epoch=None,
                 public=True,
                 reuse=partial(self._reuse, wanted=fees),
             )
@@ -243,6 +272,13 @@ class Sender:
         """Close its database connections, those in use when what uses them ends."""
         self._record.close()
 
+    def _check_fees(self, fees: GasFees) -> None:
+        if fees.model is not self.chain.fee_model:
+            raise ValueError(
+                f"{self.chain.key} takes {self.chain.fee_model} fees, not {fees.model}"
+            )
+        check_cap(fees, cap_wei=self.chain.fee_cap_wei)
+
     def _reuse(self, earlier: list[GasFees], seen: bool, *, wanted: GasFees) -> GasFees:
         if seen:
             return self._replacement(earlier, fresh=wanted)
@@ -254,9 +290,14 @@ class Sender:
     def _filling(self, earlier: list[GasFees], *, fresh: GasFees) -> GasFees:
         return self._replacement(earlier, fresh=fresh) if earlier else fresh
 
-    def _open_sequence(self, connection: Connection, transaction_id: int) -> None:
+    def _open_account_of(self, connection: Connection, transaction_id: int) -> None:
         address, known = ledger.account_of(connection, transaction_id)
-        if known and address in self._compared:
+        if not known:
+            self._compared.discard(address)  # the record is another than it was
+        self._open_account(connection, address)
+
+    def _open_account(self, connection: Connection, address: str) -> None:
+        if address in self._compared:
             return
         mined, pending = self._rpc.batch(
             [("eth_getTransactionCount", [address, tag]) for tag in ("latest", "pending")]
@@ -265,15 +306,16 @@ class Sender:
             if isinstance(answer, RpcError):
                 raise answer
         # Read after the chain: a nonce that another process takes meanwhile only makes it larger.
-        next_nonce = ledger.next_nonce(connection, transaction_id) if known else hex_int(mined)
+        key = self.chain.key
+        known = ledger.next_nonce(connection, chain_key=key, address=address)
+        next_nonce = hex_int(mined) if known is None else known
         if max(hex_int(mined), hex_int(pending)) > next_nonce:
             raise ledger.AccountFrozen(
                 f"{address} has transactions on nonces from {next_nonce} on that are not in the "
                 "record: it is older than the chain, or something else uses the key. Wait until "
                 "they are mined, look at them, then run `unfreeze`"
             )
-        if not known:
-            key = self.chain.key
+        if known is None:
             ledger.sequence_open(connection, chain_key=key, address=address, nonce=next_nonce)
         self._compared.add(address)
 
@@ -289,70 +331,31 @@ class Sender:
             if not error.asked:
                 releases.release(connection, of.attempt_id, reason=str(error))
             raise
-        stages["sign"] = _us_since(started)
+        stages["sign"] = us_since(started)
         if "0x" + transaction_hash(signed.raw).hex() != signed.hash:
             raise Halt(f"the signer's bytes for attempt {of.attempt_id} do not have their hash")
-        started = time.perf_counter_ns()
         via = self._ways.via(of)
-        if not outcomes.store_signed(connection, of, raw=signed.raw, tx_hash=signed.hash, via=via):
-            of = jobs.job(connection, of.attempt_id)
-            late = of.attempt_status == "dead"
-            why = "its nonce was spent meanwhile" if late else "stored by another sender"
-            return outcome_of(of, of.transaction_status, why, stages)
-        stages["persist"] = _us_since(started)
+        storing = Storing(of, raw=signed.raw, tx_hash=signed.hash, via=via)
         of = jobs.job_signed(of, raw=signed.raw, tx_hash=signed.hash, via=via)
         try:
-            return self._hand_over(connection, of, stages)
+            return self._handing.hand_over(connection, of, stages, storing=storing)
+        except NotStored:
+            return self._stored_elsewhere(connection, of, stages)
         except (Killed, LeaderChanged) as error:
             # The nonce is held by bytes that were never handed over: a cancel may always go out.
             with suppress(ArbError):
                 self.cancel(of.transaction_id, reason=str(error))
             raise
 
-    def _hand_over(self, connection: Connection, of: Job, stages: dict[str, int]) -> SendOutcome:
-        via = self._ways.via(of)
-        if of.attempt_status != "signed" or of.via != via:
-            outcomes.mark_in_flight(connection, of.attempt_id, via=via)
-        started = time.perf_counter_ns()
-        try:
-            handed = self._ways.guarded(connection, of)
-        except (Killed, LeaderChanged) as error:
-            kept = "refused" if of.attempt_status == "signed" else of.attempt_status
-            outcomes.store_outcome(connection, of, attempt_status=kept, via="", detail=str(error))
-            self._notify(of.transaction_id)
-            raise
-        stages["submit"] = _us_since(started)
-        if connection.closed or connection.broken:
-            with self._record.borrow() as other:
-                return self._stored(other, of, handed, stages)
-        return self._stored(connection, of, handed, stages)
-
-    def _stored(
-        self, connection: Connection, of: Job, handed: Handed, stages: dict[str, int]
+    def _stored_elsewhere(
+        self, connection: Connection, of: Job, stages: dict[str, int]
     ) -> SendOutcome:
-        status = outcomes.store_outcome(
-            connection,
-            of,
-            attempt_status=handed.status,
-            via=self._ways.via(of) if handed.left else "",
-            detail=handed.detail,
-            told=handed.told,
-        )
-        self._notify(of.transaction_id)
-        logger.info(
-            "handed over",
-            extra={
-                "chain": self.chain.key,
-                "transaction": of.transaction_id,
-                "purpose": of.purpose,
-                "nonce": of.nonce,
-                "tx_hash": of.hash,
-                "outcome": handed.status,
-                "detail": handed.detail,
-                **{f"{stage}_us": value for stage, value in stages.items()},
-            },
-        )
-        return outcome_of(of, status, handed.detail, stages)
+        of = jobs.job(connection, of.attempt_id)
+        late = of.attempt_status == "dead"
+        if not of.raw and not late:
+            raise RecordTorn(f"transaction {of.transaction_id} is no longer simulated")
+        why = "its nonce was spent meanwhile" if late else "stored by another sender"
+        return outcome_of(of, of.transaction_status, why, stages)
 
     def _give_up(self, connection: Connection, of: Job, *, reason: str) -> None:
         """Give back a nonce that was refused a signature, or fill its gap."""
@@ -387,7 +390,3 @@ class Sender:
             return
         with suppress(Killed, LeaderChanged):
             self._finish(connection, of)
-
-
-def _us_since(started_ns: int) -> int:
-    return (time.perf_counter_ns() - started_ns) // 1_000

@@ -43,15 +43,23 @@ SELECT a.nonce, a.purpose, a.released, a."to", a.value_wei, a.data, a.gas_limit,
           AND b.signed_at IS NOT NULL) o
  WHERE a.id = %s
 """
+_KILL: Final = """
+SELECT k.engaged, k.epoch FROM wallets_killstate k
+ WHERE k.scope IN ('*', (SELECT t.chain_id FROM wallets_attempt a
+                           JOIN wallets_transaction t ON t.id = a.transaction_id WHERE a.id = %s))
+"""
 _AROUND: Final = """
 SELECT ARRAY(SELECT d.address FROM wallets_assignment g
-              JOIN contracts_deployment d ON d.id = g.deployment_id
-             WHERE g.wallet_id = %(wallet)s AND g.desired AND d.chain_id = %(chain)s) AS receivers,
-       ARRAY(SELECT address FROM contracts_deployment WHERE chain_id = %(chain)s) AS contracts,
-       ARRAY(SELECT address FROM wallets_wallet WHERE chain_id = %(chain)s
-              AND role = 'executor' AND state = 'active' AND source <> 'watch') AS executors,
-       ARRAY(SELECT address FROM wallets_wallet WHERE chain_id = %(chain)s
-              AND role = 'gas_reserve' AND state = 'active' AND source <> 'watch') AS reserves
+              JOIN contracts_deployment d ON d.id = g.deployment_id AND d.chain_id = t.chain_id
+             WHERE g.wallet_id = t.wallet_id AND g.desired) AS receivers,
+       ARRAY(SELECT d.address FROM contracts_deployment d
+              WHERE d.chain_id = t.chain_id) AS contracts,
+       ARRAY(SELECT w.address FROM wallets_wallet w WHERE w.chain_id = t.chain_id
+              AND w.role = 'executor' AND w.state = 'active' AND w.source <> 'watch') AS executors,
+       ARRAY(SELECT w.address FROM wallets_wallet w WHERE w.chain_id = t.chain_id
+              AND w.role = 'gas_reserve' AND w.state = 'active' AND w.source <> 'watch') AS reserves
+  FROM wallets_attempt a JOIN wallets_transaction t ON t.id = a.transaction_id
+ WHERE a.id = %s
 """
 _HELD: Final = lifecycle.HOLDS_NONCE | {Status.SIMULATED}
 
@@ -87,7 +95,7 @@ def vet(
     signed_last_hour: Callable[[int], int],
     is_exposed: Callable[[str, str], bool],
 ) -> Vetted:
-    """Read and judge one attempt. Queries: 3.
+    """Read and judge one attempt. Three statements in one round trip.
 
     ``signed_last_hour`` counts by wallet id; ``is_exposed`` knows secrets by name and path;
     ``treasuries`` are the configured ones, by chain key.
@@ -95,17 +103,16 @@ def vet(
     Raises: SignRefused with a code: missing, released, mixed, not_live, wrong_seed, status,
         not_simulated, frozen, leader, killed, stale_epoch, replacement, exposed, rate, policy.
     """
-    with connection.cursor(row_factory=dict_row) as cursor:
-        row = cursor.execute(_FACTS, (attempt_id,)).fetchone()
-        if row is None:
-            raise SignRefused("missing", f"there is no committed attempt {attempt_id}")
-        _check_chain(row, live_chains=live_chains)
-        _check_state(row)
-        _check_kill(cursor, row)
-        _check_replacement(row)
-        ask = _ask(row, exposed=is_exposed(*secret_of(row)))
-        around = _around(cursor, row, treasury=treasuries.get(row["chain_key"], ""))
-        _check_policy(row, ask, around, signed_last_hour=signed_last_hour(row["wallet_id"]))
+    row, kills, found = _read(connection, attempt_id)
+    if row is None:
+        raise SignRefused("missing", f"there is no committed attempt {attempt_id}")
+    _check_chain(row, live_chains=live_chains)
+    _check_state(row)
+    _check_kill(row, kills)
+    _check_replacement(row)
+    ask = _ask(row, exposed=is_exposed(*secret_of(row)))
+    around = _around(found, treasury=treasuries.get(row["chain_key"], ""))
+    _check_policy(row, ask, around, signed_last_hour=signed_last_hour(row["wallet_id"]))
     return Vetted(
         payload=_payload(row),
         wallet_id=row["wallet_id"],
@@ -124,6 +131,18 @@ def vet(
         secret=secret_of(row),
         worthless=ask.worthless,
     )
+
+
+def _read(
+    connection: psycopg.Connection[Any], attempt_id: int
+) -> tuple[dict[str, Any] | None, list[dict[str, Any]], dict[str, Any] | None]:
+    """An attempt's facts, the switches that stop it, and what is around its wallet."""
+    cursors = [connection.cursor(row_factory=dict_row) for _ in range(3)]
+    with connection.pipeline():  # its end waits for all three
+        for cursor, statement in zip(cursors, (_FACTS, _KILL, _AROUND), strict=True):
+            cursor.execute(statement, (attempt_id,))
+    facts, kills, around = cursors
+    return facts.fetchone(), kills.fetchall(), around.fetchone()
 
 
 def secret_of(row: Mapping[str, Any]) -> tuple[str, str]:
@@ -186,13 +205,9 @@ def _check_state(row: dict[str, Any]) -> None:
         raise SignRefused("leader", "another engine leads this chain now")
 
 
-def _check_kill(cursor: psycopg.Cursor[Any], row: dict[str, Any]) -> None:
+def _check_kill(row: dict[str, Any], found: list[dict[str, Any]]) -> None:
     if not lifecycle.is_stopped_by_kill(kind=row["kind"], purpose=row["purpose"]):
         return
-    found = cursor.execute(
-        "SELECT engaged, epoch FROM wallets_killstate WHERE scope IN ('*', %s)",
-        (row["chain_key"],),
-    ).fetchall()
     if len(found) != 2 or any(state["engaged"] for state in found):
         raise SignRefused("killed", "the kill switch is engaged")
     if sum(state["epoch"] for state in found) != row["kill_epoch"]:
@@ -239,13 +254,8 @@ def _ask(row: dict[str, Any], *, exposed: bool) -> policy.Ask:
     )
 
 
-def _around(
-    cursor: psycopg.Cursor[Any], row: dict[str, Any], *, treasury: str
-) -> policy.Surroundings:
-    found = cursor.execute(
-        _AROUND, {"wallet": row["wallet_id"], "chain": row["chain_key"]}
-    ).fetchone()
-    assert found is not None  # noqa: S101  a SELECT without FROM has one row
+def _around(found: dict[str, Any] | None, *, treasury: str) -> policy.Surroundings:
+    assert found is not None  # noqa: S101  the attempt was there in the same round trip
     return policy.Surroundings(
         receivers=frozenset(found["receivers"]),
         contracts=frozenset(found["contracts"]),

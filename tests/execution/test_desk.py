@@ -1,6 +1,7 @@
 """The desk on a real record, with fakes where a node and a signer would stand."""
 
 import time
+from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 
 import pytest
@@ -37,10 +38,10 @@ from tests.execution.rows import (
 )
 from tests.prices.kernel.builders import make_market
 from tests.prices.kernel.every_cycle import find_cycles
-from wallets import adapters, kill
+from wallets import adapters, kill, releases
+from wallets.beginning import Beginning
 from wallets.kernel.lifecycle import Status
-from wallets.ledger import AccountFrozen, Killed, LeaderChanged
-from wallets.models import Assignment, Transaction
+from wallets.models import Assignment, ChainLeader, NonceSequence, Transaction, Wallet
 from wallets.sender import SendOutcome
 from wallets.signer_client import SignRefused
 
@@ -145,20 +146,42 @@ class FakeSender:
         self.asked_fees += 1
         return self.fees
 
-    def send(self, transaction_id, *, fees, leader_epoch=None, account=""):
-        if self.error:
-            raise self.error
-        self.sent.append((transaction_id, fees, leader_epoch))
-        Transaction.objects.filter(pk=transaction_id).update(status="submitted")
-        return SendOutcome(
-            transaction_id=transaction_id,
-            attempt_id=1,
-            nonce=0,
-            hash="0x" + "12" * 32,
-            status=Status.SUBMITTED,
-            detail="",
-            stages_us={"sign": 10, "persist": 20, "submit": 30},
-        )
+    @contextmanager
+    def begin(self, intent, *, rows, asks=(), fees):
+        """Real rows on a session of its own, as a sender has it; what follows is the fake."""
+
+        def finish(job):
+            if self.error:
+                releases.release(session, job.attempt_id, reason=str(self.error), rejects=True)
+                raise self.error
+            self.sent.append((job.transaction_id, fees, intent.leader_epoch))
+            Transaction.objects.filter(pk=job.transaction_id).update(status="submitted")
+            return SendOutcome(
+                transaction_id=job.transaction_id,
+                attempt_id=job.attempt_id,
+                nonce=job.nonce,
+                hash="0x" + "12" * 32,
+                status=Status.SUBMITTED,
+                detail="",
+                stages_us={"sign": 10, "persist": 20, "submit": 30},
+            )
+
+        NonceSequence.objects.get_or_create(chain_id=intent.chain_key, address=intent.account)
+        with adapters.connect(name="test-desk") as session:
+            beginning = Beginning(
+                session,
+                intent,
+                fees=fees,
+                public=False,
+                hidden=True,
+                reuse=lambda earlier, seen: fees,
+                finish=finish,
+            )
+            try:
+                beginning.write(rows, asks=asks)
+                yield beginning
+            finally:
+                beginning.drop()
 
 
 def head_of(block_hash=BEST.block.hash):
@@ -191,6 +214,7 @@ def make_bench(*, may_sign=True, **chain) -> Bench:
     TOKENS["pk"] = row.tokens.get(address__iexact=TOKEN).pk
     make_desk_rows(row)
     armed(row)
+    ChainLeader.objects.create(chain=row, epoch=5, holder="this test")
     simulator, sender = FakeSimulator(BEST.waterfall.expected_profit), FakeSender()
     head = [head_of()]
     desk = Desk(
@@ -396,25 +420,21 @@ def test_killed_stops_people_too(bench):
     assert bench.act(wanted_of(manual=True)).reason == "killed"
 
 
-def test_what_is_planned_carries_the_epoch_that_was_read_before_the_mode(bench):
+def test_what_a_disarming_came_between_is_not_begun_with_the_rows_as_they_were(bench):
     standing = bench.desk.refresh()
     kill.planned_invalidate()
     acted = bench.desk.act(wanted_of())
-    row = Execution.objects.select_related("transaction").get(pk=acted.execution_pk)
-    assert row.transaction.kill_epoch == standing.kill_epoch
+    assert (acted.reason, bench.sender.sent) == ("killed", [])
+    assert not Transaction.objects.exists()
+    row = Execution.objects.select_related("transaction").get(pk=bench.act().execution_pk)
+    assert row.transaction.kill_epoch == standing.kill_epoch + 1
 
 
 @pytest.mark.parametrize(
     ("error", "reason"),
-    [
-        (Killed("now"), "killed"),
-        (LeaderChanged("other"), "superseded"),
-        (SignRefused("killed", "now"), "killed"),
-        (SignRefused("policy", "too many"), "limit"),
-        (AccountFrozen("stranger"), "not_armed"),
-    ],
+    [(SignRefused("killed", "now"), "killed"), (SignRefused("policy", "too many"), "limit")],
 )
-def test_a_refused_send_ends_the_transaction_and_names_the_reason(bench, error, reason):
+def test_a_refused_signature_ends_the_transaction_and_names_the_reason(bench, error, reason):
     bench.sender.error = error
     request = Execution.objects.create(chain=bench.chain, kind="arbitrage", key="request:7:0")
     acted = bench.act(wanted_of(manual=True, request_pk=request.pk))
@@ -422,6 +442,33 @@ def test_a_refused_send_ends_the_transaction_and_names_the_reason(bench, error, 
     assert acted.reason == row.refused == reason
     assert row.transaction.status == "rejected"
     assert acted.verdict == "executable"
+
+
+def freeze():
+    address = Wallet.objects.get().address
+    NonceSequence.objects.create(chain_id="local", address=address, frozen="a stranger")
+
+
+@pytest.mark.parametrize(
+    ("changes", "reason"),
+    [
+        (lambda: ChainLeader.objects.update(epoch=6), "superseded"),
+        (freeze, "not_armed"),
+        (lambda: kill.kill_engage(reason="a test"), "killed"),
+    ],
+    ids=["another leads", "frozen", "killed"],
+)
+def test_what_changes_after_the_gate_was_asked_leaves_nothing_behind(bench, changes, reason):
+    """The record is asked once more with the rows themselves, under the account's lock."""
+    request = Execution.objects.create(chain=bench.chain, kind="arbitrage", key="request:7:0")
+    bench.desk.refresh()
+    bench.desk.look(None)
+    changes()
+    acted = bench.desk.act(wanted_of(manual=True, request_pk=request.pk))
+    row = Execution.objects.get(pk=request.pk)
+    assert acted.reason == row.refused == reason
+    assert (row.transaction_id, bench.sender.sent) == (None, [])
+    assert not Transaction.objects.exists()
 
 
 def test_a_chain_that_may_not_sign_ends_in_simulation(channel_layer):
@@ -527,7 +574,8 @@ class SimulatorThatLooks(FakeSimulator):
 
 WAITS = (
     "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database()"
-    " AND state = 'idle in transaction' AND query LIKE '%execution_execution%'"
+    " AND application_name = 'test-desk' AND backend_xid IS NOT NULL"
+    " AND wait_event = 'ClientRead'"
 )
 
 
@@ -629,8 +677,6 @@ def test_a_pool_that_was_refused_by_simulation_is_not_used_up(bench):
 
 
 def other_wallet(chain):
-    from wallets.models import Wallet
-
     return Wallet.objects.create(
         chain=chain, role="executor", address="0x" + "77" * 20, source="imported"
     )

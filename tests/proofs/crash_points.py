@@ -23,9 +23,10 @@ BOUNDARIES: frozenset[str] = frozenset(
         # connections: dying here leaves nothing behind
         "contracts.rpc.HttpRpc._post: connect",
         "wallets.adapters.connect: SELECT set_config('lock_timeout', %s, false)",
+        "wallets.adapters.connect: SELECT set_config('transaction_timeout', %s,",
         "wallets.adapters.connect: _set_isolation_level_gen",
         "wallets.signer_client.SignerClient._connect: connect",
-        # node: reads leave nothing; bytes that left are in the record since store_signed's COMMIT
+        # node: reads leave nothing; bytes that left are in the record since the COMMIT before
         "contracts.rpc.HttpRpc._post: recv",
         "contracts.rpc.HttpRpc._post: sendall",
         # signer's socket: asked or not, signed_at tells; the same request gives the same bytes
@@ -35,37 +36,52 @@ BOUNDARIES: frozenset[str] = frozenset(
         "wallets.signer.Signer._connection: SET synchronous_commit = off",
         "wallets.signer.Signer._count_hour: SELECT extract(epoch FROM now() - a.signed_a",
         "wallets.signer.Signer._mark: UPDATE wallets_attempt SET signed_at = coale",
-        "wallets.vetting._check_kill: SELECT engaged, epoch FROM wallets_killstate",
-        "wallets.vetting._around: SELECT ARRAY(SELECT d.address FROM wallets_a",
-        'wallets.vetting.vet: SELECT a.nonce, a.purpose, a.released, a."to',
+        "wallets.vetting._read: several at once",
+        "wallets.vetting._read: their answers",
+        "wallets.vetting._read: SELECT k.engaged, k.epoch FROM wallets_kills",
+        "wallets.vetting._read: SELECT ARRAY(SELECT d.address FROM wallets_a",
+        'wallets.vetting._read: SELECT a.nonce, a.purpose, a.released, a."to',
         # nonce and attempt: before COMMIT none of it, after it both
         "wallets.ledger.account_of: SELECT w.address, s.id IS NOT NULL FROM wall",
         "wallets.ledger.insert_attempt: WITH taken AS (UPDATE wallets_noncesequence",
         "wallets.ledger.locked_transaction: SELECT s.id AS sequence_id, s.next_nonce, s.",
-        "wallets.ledger.locked_transaction: SELECT t.*, (SELECT l.epoch FROM wallets_cha",
-        "wallets.ledger.next_nonce: SELECT s.next_nonce FROM wallets_transaction",
+        'wallets.ledger.locked_transaction: SELECT t.id, t.kind, t.status, t."to", t.val',
+        "wallets.ledger.next_nonce: SELECT next_nonce FROM wallets_noncesequence",
         "wallets.ledger.payloads_of: SELECT tx_type, max_fee_wei, tip_fee_wei FRO",
         "wallets.ledger.prepare: BEGIN",
         "wallets.ledger.prepare: COMMIT",
         "wallets.ledger.sequence_open: INSERT INTO wallets_noncesequence (chain_id,",
+        # the same of what is new, sent without waiting: before COMMIT none of it, after it all
+        "wallets.beginning.Beginning.write: several at once",
+        "wallets.beginning.Beginning.write: BEGIN",
+        "wallets.beginning.Beginning.write: SELECT s.id AS sequence_id, s.next_nonce, s.",
+        "wallets.beginning.Beginning.write: SELECT (SELECT l.epoch FROM wallets_chainlea",
+        'wallets.beginning.Beginning.write: INSERT INTO "wallets_transaction" ("id", "ch',
+        'wallets.beginning.Beginning.write: INSERT INTO "wallets_statuschange" ("transac',
+        "wallets.beginning.Beginning.write: WITH made AS ( INSERT INTO wallets_attempt (",
+        "wallets.beginning.Beginning.answers: their answers",
+        "wallets.beginning.Beginning.commit: COMMIT",
         "wallets.replacements.bump: BEGIN",
         "wallets.replacements.bump: COMMIT",
         "wallets.replacements.cancel: BEGIN",
         "wallets.replacements.cancel: COMMIT",
         "wallets.replacements.cancel: UPDATE wallets_attempt SET released = true,",
-        # bytes, hash, history: before COMMIT they are asked for again, after it they go out again
+        # one round trip: bytes, hash, history, and the kill lock after their COMMIT. Before it they
+        # are asked for again; after it the same bytes go out again, as they may have
         "wallets.ledger.move: INSERT INTO wallets_statuschange (transactio",
         "wallets.ledger.move: UPDATE wallets_transaction SET status = %s,",
-        "wallets.outcomes.store_signed: BEGIN",
-        "wallets.outcomes.store_signed: COMMIT",
-        "wallets.outcomes.store_signed: WITH stored AS ( UPDATE wallets_attempt SET",
-        # hand-over under the kill lock: announced by a row, so looked up, then the same bytes
-        "wallets.ledger.check_allowed: SELECT t.kind, t.kill_epoch, t.leader_epoch,",
+        "wallets.handover._guard: several at once",
+        "wallets.outcomes.Storing.write: BEGIN",
+        "wallets.outcomes.Storing.write: WITH moved AS ( UPDATE wallets_transaction t",
+        "wallets.outcomes.Storing.write: COMMIT",
+        "wallets.handover._guard: BEGIN",
+        "wallets.handover._guard: SELECT pg_advisory_xact_lock_shared(%s)",
+        "wallets.ledger.ask_allowed: SELECT t.kind, t.kill_epoch, t.leader_epoch,",
+        "wallets.handover._guard: their answers",
+        "wallets.handover._guard: COMMIT",
+        # handed over again: announced by a row, so looked up, then the same bytes
         "wallets.ledger.check_again: SELECT s.address, s.frozen, a.released FROM",
         "wallets.outcomes.mark_in_flight: UPDATE wallets_attempt SET error = %s, sent_",
-        "wallets.handover.Ways.guarded: BEGIN",
-        "wallets.handover.Ways.guarded: COMMIT",
-        "wallets.handover.Ways.guarded: SELECT pg_advisory_xact_lock_shared(%s)",
         # outcome: without it the attempt is looked up by its hash
         "wallets.jobs._jobs: SELECT a.id AS attempt_id, a.transaction_id,",
         "wallets.outcomes.store_outcome: BEGIN",
@@ -133,6 +149,8 @@ def _where() -> str | None:
 
 def _statement(generator) -> str:
     kind = generator.gi_code.co_name
+    if generator.gi_code.co_qualname.startswith("BasePipeline"):
+        return {"_enter_gen": "several at once", "_exit_gen": "their answers"}.get(kind, kind)
     if kind == "_enter_gen":
         return "BEGIN"
     if kind == "_exit_gen":

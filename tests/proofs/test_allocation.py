@@ -22,8 +22,9 @@ from tests.wallets.conftest import (  # noqa: F401  fixtures
     make_bench,
 )
 from tests.wallets.strict_node import strict_node
-from wallets import adapters, ledger, outcomes
+from wallets import adapters, ledger
 from wallets.models import Attempt, NonceSequence, StatusChange, Transaction
+from wallets.outcomes import Storing
 
 pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.e2e, pytest.mark.timeout(5400)]
 
@@ -40,7 +41,7 @@ def bench(transactional_db, desk):  # noqa: F811
     with strict_node(CHAIN_ID) as node:
         made = make_bench(anvil=node, desk=desk)
         with made.sender._record.borrow() as session:
-            made.sender._open_sequence(session, made.plan().pk)
+            made.sender._open_account(session, made.plan().wallet.address)
         yield made
         made.sender.close()
         made.rpc.close()
@@ -48,7 +49,7 @@ def bench(transactional_db, desk):  # noqa: F811
 
 
 def prepare(session, pk):
-    return ledger.prepare(session, pk, fees=FEES, leader_epoch=None, public=True)
+    return ledger.prepare(session, pk, fees=FEES, public=True)
 
 
 def test_fifty_preparations_of_one_transaction_give_one_nonce_and_one_hash(bench):
@@ -189,9 +190,8 @@ def test_only_the_commit_of_the_bytes_waits_for_the_disk_and_it_covers_the_nonce
         of = prepare(session, planned.pk)
         assert _waits(session) == "on"
         signed = bench.desk.client.sign(of.attempt_id)
-        with session.transaction():
-            outcomes.store_signed(session, of, raw=signed.raw, tx_hash=signed.hash, via="public")
-            assert _waits(session) == "on"
+        Storing(of, raw=signed.raw, tx_hash=signed.hash, via="public").write(session)
+        assert Attempt.objects.get(pk=of.attempt_id).status == "signed"
     await_no_sessions(NAME)
 
 

@@ -25,7 +25,7 @@ from tests.wallets.conftest import (  # noqa: F401  fixtures
     channel_layer,
     desk,
 )
-from tests.wallets.test_crashes import check, settle_everything, wait_for_children
+from tests.wallets.test_crashes import at_once, check, settle_everything, wait_for_children
 from tests.wallets.test_receipts import _executable
 from wallets import adapters, kill, receipts, sender
 from wallets.relays.public import PublicRelay
@@ -99,6 +99,7 @@ def act_of(bench, name, planned):  # noqa: F811
     """What the child does with a transaction."""
     return {
         "send": lambda one: one.send(planned.pk, fees=FEES),
+        "begin": at_once(planned),
         "cancel": lambda one: one.cancel(planned.pk, reason="drill"),
         "bump": lambda one: one.bump(planned.pk, reason="drill"),
         "resend": lambda one: one.resend(planned.attempts.get().pk),
@@ -120,10 +121,18 @@ def traced(bench, name, planned, *, stop_at=None, whole=False):  # noqa: F811
 
 def ready(bench, name, facts):  # noqa: F811
     """A transaction on which the act can be done."""
-    planned = bench.plan(**facts, last_block=bench.head() + 500)
+    last = bench.head() + 500
+    if name == "begin":
+        return bench.draft(**facts, last_block=last)
+    planned = bench.plan(**facts, last_block=last)
     if name != "send":
         bench.sender.send(planned.pk, fees=FEES)
     return planned
+
+
+def row_of(planned):
+    """The transaction of a draft, or of what is one."""
+    return getattr(planned, "row", planned)
 
 
 def points_of(bench, name, *, whole=False):  # noqa: F811
@@ -134,7 +143,7 @@ def points_of(bench, name, *, whole=False):  # noqa: F811
 
 def test_every_boundary_of_the_send_path_is_in_the_register(bench):  # noqa: F811
     found = {point for point, _ in points_of(bench, "send")}  # an account's first
-    for name in ("send", "cancel", "bump", "resend"):
+    for name in ("send", "begin", "cancel", "bump", "resend"):
         found |= {point for point, _ in points_of(bench, name, whole=name == "send")}
     assert sorted(found - BOUNDARIES) == [], "new boundaries: say what a crash there leaves behind"
     assert sorted(BOUNDARIES - found) == [], "gone: take them out of the register"
@@ -163,7 +172,7 @@ def recover_and_check(bench, crashed, then):  # noqa: F811
 
 
 @pytest.mark.parametrize("then", AFTER)
-@pytest.mark.parametrize("name", ["send", "cancel", "bump"])
+@pytest.mark.parametrize("name", ["send", "begin", "cancel", "bump"])
 def test_a_crash_at_every_boundary_ends_in_one_execution_or_none(bench, name, then):  # noqa: F811
     bench.sender.send(bench.plan().pk, fees=FEES)
     settle_everything(bench)
@@ -171,7 +180,7 @@ def test_a_crash_at_every_boundary_ends_in_one_execution_or_none(bench, name, th
     points = points_of(bench, name)
     settle_everything(bench)
     # The second half of a batch are executions: given up, where the others are finished.
-    kinds = ({}, execution) if name == "send" else ({},)
+    kinds = ({}, execution) if name in ("send", "begin") else ({},)
     todo = [(point, facts) for facts in kinds for point in points]
     if not ALONE:  # each point once, its aftermath by turns
         todo = todo[AFTER.index(then) :: len(AFTER)]
@@ -182,7 +191,7 @@ def test_a_crash_at_every_boundary_ends_in_one_execution_or_none(bench, name, th
             planned = ready(bench, name, facts)
             _, killed = traced(bench, name, planned, stop_at=point)
             deaths += killed
-            crashed.append((planned, point))
+            crashed.append((row_of(planned), point))
         recover_and_check(bench, crashed, then)
     assert deaths >= len(todo) * 3 // 4  # the number of reads of one answer varies
     wait_for_children()
@@ -212,11 +221,12 @@ def test_a_crash_at_any_instant_loses_nothing(bench):  # noqa: F811
     for start in range(0, KILLS, 5):
         crashed = []
         for i in range(start, min(start + 5, KILLS)):
-            name = ("send", "send", "cancel", "bump")[i % 4]
-            planned = ready(bench, name, execution if i % 8 < 4 and name == "send" else {})
+            name = ("send", "begin", "cancel", "bump")[i % 4]
+            own = i % 8 < 4 and name in ("send", "begin")
+            planned = ready(bench, name, execution if own else {})
             after_s = random.uniform(0, 1.3 * usual_s)  # noqa: S311  an instant
             deaths += kill_after(bench, name, planned, after_s)
-            crashed.append((planned, f"{name} after {after_s * 1e3:.2f} ms"))
+            crashed.append((row_of(planned), f"{name} after {after_s * 1e3:.2f} ms"))
         recover_and_check(bench, crashed, random.choice(AFTER))  # noqa: S311
     print({"kills": KILLS, "died_before_the_end": deaths, "usual_ms": round(usual_s * 1e3, 1)})
     assert deaths >= KILLS // 4

@@ -23,6 +23,7 @@ from tests.wallets.conftest import (  # noqa: F401  fixtures
     make_bench,
 )
 from tests.wallets.strict_node import DIALECTS, NOT_TAKEN, TAKEN, strict_node
+from tests.wallets.test_crashes import at_once
 from tests.wallets.test_receipts import _executable
 from tests.wallets.test_strict_node import builder_of
 from wallets import kill, selectors
@@ -88,12 +89,12 @@ class Walk:
         self.public.send(self.bench.plan().pk, fees=FEES)
 
     def send_execution(self):
-        planned = self.bench.plan(**self.executable, last_block=self._soon())
-        self.public.send(planned.pk, fees=FEES)
+        draft = self.bench.draft(**self.executable, last_block=self._soon())
+        at_once(draft)(self.public)
 
     def send_bundle(self):
-        planned = self.bench.plan(**self.executable, last_block=self._soon(), private_only=True)
-        self.private.send(planned.pk, fees=FEES)
+        draft = self.bench.draft(**self.executable, last_block=self._soon(), private_only=True)
+        at_once(draft)(self.private)
 
     def send_what_the_signer_refuses(self):
         self.public.send(self.bench.plan(to=self.bench.reserve.address).pk, fees=FEES)

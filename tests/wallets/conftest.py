@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 from django.db import connection
 
+from arbsite.base.rows import KeysAhead
 from arbsite.base.units import BlockNumber, Gas, Wei
 from contracts.kernel.fees import FeeModel, GasFees
 from contracts.kernel.jsonrpc import hex_int
@@ -20,11 +21,13 @@ from contracts.rpc import HttpRpc
 from wallets import adapters, kill, receipts, services
 from wallets.keystore import Keystore
 from wallets.models import NonceSequence, Transaction, Wallet
+from wallets.planning import transaction_planned
 from wallets.relays.public import PublicRelay
 from wallets.sender import Sender
 from wallets.signer import Signer
 from wallets.signer_client import SignerClient
 from wallets.signer_server import SignerServer
+from wallets.simulation import Proof
 
 CHAIN_ID = 31337
 FEES = GasFees(model=FeeModel.EIP1559, max_fee_wei=Wei(2 * 10**9), max_priority_fee_wei=Wei(10**9))
@@ -85,6 +88,25 @@ class Bench:
             gas_limit=Gas(30_000 if not data else 600_000),
         )  # fmt: skip
         return planned
+
+    def draft(self, wallet=None, kind="test", to=None, data=b"", value=0, **facts):
+        """A transaction with its proof, as statements for `begin`; nothing is written."""
+        self.serial += 1
+        wallet = wallet or self.executor
+        proof = Proof(
+            block_number=BlockNumber(1), block_hash="0x" + "ab" * 32,
+            gas_limit=Gas(30_000 if not data else 600_000),
+        )  # fmt: skip
+        return transaction_planned(
+            pk=KeysAhead(Transaction, ahead=1).take(), wallet=wallet, kind=kind,
+            to=wallet.address if to is None else to, data=data, value_wei=Wei(value),
+            key=f"t{self.serial}", proof=proof,
+            **{"epoch": services.kill_epoch(self.chain.key), **facts},
+        )  # fmt: skip
+
+    def begin(self, planned, *, asks=(), fees=FEES):
+        """Write a draft, as the desk does it: for a `with`."""
+        return self.sender.begin(planned.intent, rows=planned.statements, asks=asks, fees=fees)
 
     def settle(self):
         return receipts.settle(chain=self.chain, rpc=self.rpc, sender=self.sender)

@@ -23,8 +23,8 @@ class Away:
 def prepare(bench, planned):
     """An attempt whose sender dies before it asks for a signature."""
     with bench.sender._record.borrow() as session:
-        bench.sender._open_sequence(session, planned.pk)
-        return ledger.prepare(session, planned.pk, fees=FEES, leader_epoch=None, public=True)
+        bench.sender._open_account(session, planned.wallet.address)
+        return ledger.prepare(session, planned.pk, fees=FEES, public=True)
 
 
 @pytest.mark.parametrize("replacement", ["cancel", "bump"])
@@ -120,7 +120,7 @@ def test_a_refused_transaction_ends_with_its_nonce_in_one_commit(bench):
         assert releases.release(session, of.attempt_id, reason="refused", rejects=True)
         assert bench.fresh(planned).status == "rejected"
         with pytest.raises(ledger.NotSendable):
-            ledger.prepare(session, planned.pk, fees=FEES, leader_epoch=None, public=True)
+            ledger.prepare(session, planned.pk, fees=FEES, public=True)
     assert bench.next_nonce() == 0
 
 

@@ -10,8 +10,9 @@ from django.db import connection
 
 from arbsite.base.models import AuditEvent
 from tests.wallets.conftest import FEES, await_no_sessions, make_bench
-from wallets import kill, ledger, outcomes, selectors
+from wallets import kill, ledger, selectors
 from wallets.models import Attempt, KillState, Transaction
+from wallets.outcomes import Storing
 from wallets.signer_client import SignRefused
 
 pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.e2e]
@@ -170,10 +171,10 @@ def test_a_row_that_vanished_counts_as_engaged_and_comes_back_so(bench):
 def test_a_sender_whose_session_died_is_waited_for(bench):
     planned = bench.plan()
     with bench.sender._record.borrow() as session:
-        bench.sender._open_sequence(session, planned.pk)
-        of = ledger.prepare(session, planned.pk, fees=FEES, leader_epoch=None, public=True)
+        bench.sender._open_account(session, planned.wallet.address)
+        of = ledger.prepare(session, planned.pk, fees=FEES, public=True)
         signed = bench.desk.client.sign(of.attempt_id)
-        outcomes.store_signed(session, of, raw=signed.raw, tx_hash=signed.hash, via="public")
+        Storing(of, raw=signed.raw, tx_hash=signed.hash, via="public").write(session)
     started = time.monotonic()
     proof = kill.kill_engage(reason="its lock is gone, it may still write")
     assert 2.0 <= time.monotonic() - started < 10  # waited for once, not for ever

@@ -314,23 +314,23 @@ def test_a_paused_leader_that_wakes_sends_nothing(bench):
     from wallets.models import ChainLeader
 
     ChainLeader.objects.create(chain=bench.chain, epoch=7, holder="me")
-    planned = bench.plan()
+    late, planned = bench.plan(leader_epoch=6), bench.plan(leader_epoch=7)
     with pytest.raises(ledger.LeaderChanged):
-        bench.sender.send(planned.pk, fees=FEES, leader_epoch=6)
-    assert bench.sender.send(planned.pk, fees=FEES, leader_epoch=7).status == Status.SUBMITTED
+        bench.sender.send(late.pk, fees=FEES)
+    assert bench.sender.send(planned.pk, fees=FEES).status == Status.SUBMITTED
 
 
 def test_an_abandoned_attempt_is_given_up_for_an_execution_and_finished_for_the_rest(bench):
     test = bench.plan()
     with bench.sender._record.borrow() as connection:
-        bench.sender._open_sequence(connection, test.pk)
-        ledger.prepare(connection, test.pk, fees=FEES, leader_epoch=None, public=True)
+        bench.sender._open_account(connection, test.wallet.address)
+        ledger.prepare(connection, test.pk, fees=FEES, public=True)
     assert bench.sender.recover(older_than_s=60) == 0
     assert bench.sender.recover(older_than_s=0) == 1
     assert bench.fresh(test).status == "submitted"
     execution = bench.plan(kind="execution", last_block=10_000)
     with bench.sender._record.borrow() as connection:
-        ledger.prepare(connection, execution.pk, fees=FEES, leader_epoch=None, public=True)
+        ledger.prepare(connection, execution.pk, fees=FEES, public=True)
     assert bench.next_nonce() == 2
     assert bench.sender.recover(older_than_s=0) == 1
     assert bench.fresh(execution).status == "rejected"

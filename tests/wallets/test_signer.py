@@ -53,7 +53,7 @@ def prepare(wallet, key="one", **change):
     )  # fmt: skip
     with adapters.connect(name="test-prepare") as session:
         ledger.sequence_open(session, chain_key=wallet.chain_id, address=wallet.address, nonce=4)
-        job = ledger.prepare(session, planned.pk, fees=FEES, leader_epoch=None, public=True)
+        job = ledger.prepare(session, planned.pk, fees=FEES, public=True)
     attempt = Attempt.objects.get(pk=job.attempt_id)
     if change:
         Attempt.objects.filter(pk=attempt.pk).update(**change)
@@ -209,9 +209,7 @@ def test_a_funding_goes_to_a_key_of_ours_only(desk, local):
         )  # fmt: skip
         with adapters.connect(name="test-prepare") as session:
             ledger.sequence_open(session, chain_key="local", address=reserve.address, nonce=0)
-            return ledger.prepare(
-                session, planned.pk, fees=FEES, leader_epoch=None, public=True
-            ).attempt_id
+            return ledger.prepare(session, planned.pk, fees=FEES, public=True).attempt_id
 
     assert desk.client.sign(fund(executor.address, "ours")).hash
     with pytest.raises(SignRefused, match="not one of our executors"):

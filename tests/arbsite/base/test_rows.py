@@ -2,10 +2,10 @@
 
 import pytest
 from django.core.exceptions import ValidationError
-from django.db import IntegrityError, transaction
+from django.db import IntegrityError, connection, transaction
 from django.utils import timezone
 
-from arbsite.base.rows import rows_insert
+from arbsite.base.rows import KeysAhead, insert_of, rows_insert, update_of
 from execution.models import LatencySample
 from tests.wallets.conftest import make_chain
 from tests.wallets.test_api import make_wallet
@@ -73,3 +73,42 @@ def test_what_a_field_refuses_is_refused_and_a_key_stands_once(facts):
         rows_insert(Transaction(idempotency_key="a", **facts))
     assert Transaction.objects.count() == 1
     assert not StatusChange.objects.exists()
+
+
+def test_rows_that_have_their_keys_keep_them_and_refer_to_each_other(facts):
+    keys = KeysAhead(Transaction, ahead=3)
+    keys.fill()
+    row = Transaction(pk=keys.take(), idempotency_key="keyed", **facts)
+    history = StatusChange(transaction=row, old="", new="planned")
+
+    with connection.cursor() as cursor:
+        for each in (insert_of(row), insert_of(history, history)):
+            cursor.execute(each.sql, each.values)
+            assert cursor.rowcount == each.touches
+
+    saved = Transaction.objects.create(idempotency_key="saved", **facts)
+    assert held_by(Transaction.objects.get(pk=row.pk)) == held_by(saved)
+    assert list(StatusChange.objects.values_list("transaction_id", flat=True)) == [row.pk] * 2
+
+
+def test_keys_are_nobody_elses(facts):
+    mine, others = KeysAhead(Transaction, ahead=2), KeysAhead(Transaction, ahead=2)
+    taken = [keys.take() for keys in (mine, others, mine, others, mine)]
+    saved = Transaction.objects.create(idempotency_key="saved", **facts)
+    assert len({*taken, saved.pk}) == 6
+
+
+def test_an_update_writes_what_is_named_where_the_row_stands_as_said(facts):
+    row = Transaction.objects.create(idempotency_key="saved", **facts)
+    changed = Transaction(pk=row.pk, reason="told", wallet=row.wallet, value_wei=7)
+
+    def rows_touched():
+        update = update_of(changed, ["reason", "wallet", "value_wei"], where="reason = ''")
+        with connection.cursor() as cursor:
+            cursor.execute(update.sql, update.values)
+            return cursor.rowcount, update.touches
+
+    assert rows_touched() == (1, 1)
+    assert rows_touched() == (0, 1)
+    row.refresh_from_db()
+    assert (row.reason, row.value_wei, row.gas_limit) == ("told", 7, 21_000)
