@@ -36,8 +36,9 @@ POOL_STAMPS: Final = 13
 RING_STAMPS: Final = 14
 HEADER: Final = 16
 
-# Header of ``levels``, then by directed pair: best after fee, best marginal, depth; by ring: its
-# break-even rate; by token: what is owed per unit borrowed, and wei per raw unit (0: no loans).
+# Header of ``levels``, then by directed pair: best after fee, best marginal, depth with room to
+# grow, depth; by ring: its break-even rate; by token: what is owed per unit borrowed, and wei per
+# raw unit (0: no loans).
 MIN_PROFIT: Final = 0
 COST_WEI: Final = 1  # of 2, 3 and 4 hops
 DROPPED: Final = 4  # how many candidates did not fit into the answer
@@ -52,6 +53,8 @@ _ROUND: Final = 1e-12  # products of a few float64 ratios are off by parts in 1e
 _SURE: Final = 1.000_001  # more than any rounding of an estimated profit
 _NEVER: Final = np.inf
 _EXACT: Final = 1e15  # float64 holds every integer up to there
+_MANY: Final = 64  # rings, from which on what each can net at most is asked first
+_AHEAD: Final = 4  # of those, the likeliest that say what the others have to beat
 
 
 def machine_code(function: Callable[..., Any]) -> Callable[..., Any]:
@@ -103,6 +106,7 @@ def _refresh_directed(rates, table, levels, directed):
         depth = max(depth, depth_of[edge])
     levels[LEVELS + directed] = after_fee
     levels[LEVELS + 2 * pairs + directed] = marginal
+    levels[LEVELS + 6 * pairs + directed] = depth
     deep = LEVELS + 4 * pairs + directed
     if depth > levels[deep]:
         levels[deep] = depth * DEPTH_SLACK
@@ -141,7 +145,7 @@ def _break_even(table, levels, ring, hops):
     tokens = table[table[TOKEN_IN] :]
     deep = levels[LEVELS + 4 * pairs :]
     rings = pairs + table[THREES] + table[FOURS]
-    terms = levels[LEVELS + 6 * pairs + rings :]
+    terms = levels[LEVELS + 8 * pairs + rings :]
     cost_wei = levels[COST_WEI + count - 2] * COST_SLACK
     least = _NEVER
     for hop in range(count):
@@ -159,7 +163,7 @@ def _break_even(table, levels, ring, hops):
     bound = least * least * (1.0 - _ROUND)
     if count == 2 and not table[table[USABLE] + ring]:
         bound = _NEVER
-    levels[LEVELS + 6 * pairs + ring] = bound
+    levels[LEVELS + 8 * pairs + ring] = bound
     return bound
 
 
@@ -191,12 +195,13 @@ def refresh(rates, table, levels):
 
 @machine_code
 def refresh_marginal(rates, table, levels):
-    """Best marginal rate and depth of every directed pair, the latter with room to grow."""
+    """Best marginal rate and depth of every directed pair, the latter also with room to grow."""
     pairs = 2 * np.int64(table[PAIRS])
     edges = table[table[EDGES] :]
     offsets = table[table[EDGE_OFFSETS] :]
     marginal = levels[LEVELS + pairs : LEVELS + 2 * pairs]
     deep = levels[LEVELS + 2 * pairs : LEVELS + 3 * pairs]
+    depth = levels[LEVELS + 3 * pairs : LEVELS + 4 * pairs]
     rate_of, depth_of = rates[0], rates[2]
     start = offsets[0]
     for directed in range(pairs):
@@ -207,6 +212,7 @@ def refresh_marginal(rates, table, levels):
             top = max(top, rate_of[edge])
             most = max(most, depth_of[edge])
         marginal[directed] = top
+        depth[directed] = most
         deep[directed] = most * DEPTH_SLACK
         start = stop
 
@@ -220,7 +226,7 @@ def passing(table, levels, found):
     pairs = np.int64(table[PAIRS])
     threes, fours = np.int64(table[THREES]), np.int64(table[FOURS])
     best = levels[LEVELS : LEVELS + 2 * pairs]
-    bound = levels[LEVELS + 6 * pairs :]
+    bound = levels[LEVELS + 8 * pairs :]
     count = 0
     for pair in range(pairs):
         found[count] = pair
@@ -259,7 +265,7 @@ def touch(rates, table, levels, pool):
         for at in range(offsets[pair], offsets[pair + 1]):
             _break_even(table, levels, through[at], hops)
     best = levels[LEVELS:]
-    bound = levels[LEVELS + 6 * pairs :]
+    bound = levels[LEVELS + 8 * pairs :]
     rings3 = table[table[RINGS3] :]
     rings4 = table[table[RINGS4] :]
     top = np.int64(pair)
@@ -294,7 +300,7 @@ def through(table, levels, pools, found):
     offsets = table[table[THROUGH_OFFSETS] :]
     members = table[table[THROUGH] :]
     best = levels[LEVELS:]
-    bound = levels[LEVELS + 6 * pairs :]
+    bound = levels[LEVELS + 8 * pairs :]
     rings3 = table[table[RINGS3] :]
     rings4 = table[table[RINGS4] :]
     count = 0
@@ -415,7 +421,9 @@ def _least_rate(tokens, best, deep, terms, cost, hops, count, rank, moved, moved
     """The rate after fees below which no pools of a ring can have a rank above that one.
 
     `_net_wei` turned round. No path of the ring is deeper than one of the deepest pool of every
-    pair, and since it gains, no hop comes in more cheaply than behind the best rates of the rest.
+    pair, and what comes into a hop of a path of rate r is at least r over the best rates from that
+    hop on: with F for these hops at r = 1, 1 / depth is at least r F, and what r can earn of the
+    rest, (1 - sqrt(owed / r))^2 / F, grows with r.
     ``cost``: in wei, as `_net_wei` takes it. ``moved``: the directed pair that must be crossed by
     a pool of at most that depth, or -1.
     """
@@ -436,10 +444,10 @@ def _least_rate(tokens, best, deep, terms, cost, hops, count, rank, moved, moved
             depth = ahead * (moved_depth if hop == moved else deep[hop])
             over = over * depth + under
             under *= depth
-        # (sqrt(owed) + sqrt(gain * flat))^2, multiplied out.
-        owed = terms[2 * token]
         lost = max(rank + cost - wei_per_unit, 0.0) * over / (wei_per_unit * _SURE * under)
-        least = min(least, owed + lost + 2.0 * sqrt(owed * lost))
+        kept = 1.0 - sqrt(lost)
+        if kept > 0.0:
+            least = min(least, terms[2 * token] / (kept * kept))
     return least * (1.0 - _ROUND)
 
 
@@ -471,15 +479,8 @@ def _moved_depth(rates, table, directed):
 
 
 @machine_code
-def expand(rates, table, levels, rings, touched, pair, ranks, paths):
-    """The paths of pools of these rings that may pay, ranked by the most that they can net in wei.
-
-    Edges are `order`ed. ``touched``: only those that cross a pool which `through` stamped;
-    ``pair``: the one pair of those pools, or -1 where they are of several. ``paths``: edges from
-    the ring's smallest token on, -1 behind the last. A heap with the least first; the best are kept
-    where not all fit, and ``levels[DROPPED]`` says whether, and very roughly how many, did not.
-    Returns: how many are kept.
-    """
+def _expand(rates, table, levels, rings, touched, pair, ranks, paths, kept):
+    """`expand`, with so many paths in the answer already; ``levels[DROPPED]`` is added to."""
     pairs = table[PAIRS]
     epoch = table[EPOCH]
     edges = table[table[EDGES] :]
@@ -487,18 +488,16 @@ def expand(rates, table, levels, rings, touched, pair, ranks, paths):
     # Regions are cut once: each cut is counted, and costs a dozen multiplications.
     stamps, ring_stamps = table[table[POOL_STAMPS] :], table[table[RING_STAMPS] :]
     tokens = table[table[TOKEN_IN] :]
-    best, deep = levels[LEVELS:], levels[LEVELS + 4 * pairs :]
-    bound = levels[LEVELS + 6 * pairs :]
-    terms = levels[LEVELS + 6 * pairs + (pairs + table[THREES] + table[FOURS]) :]
+    best, deep = levels[LEVELS:], levels[LEVELS + 6 * pairs :]
+    bound = levels[LEVELS + 8 * pairs :]
+    terms = levels[LEVELS + 8 * pairs + (pairs + table[THREES] + table[FOURS]) :]
     hops = np.zeros(4, dtype=np.int64)
     path = np.zeros(4, dtype=np.int64)
     at = np.zeros(4, dtype=np.int64)
     done = np.ones(5)
     ahead = np.ones(5)
-    levels[DROPPED] = 0.0
     moved = depth_for = np.int64(-1)
     depth_of = 0.0
-    kept = 0
     for ring in rings:
         count = _ring_into(table, ring, hops)
         ahead[count - 1] = 1.0
@@ -559,11 +558,160 @@ def expand(rates, table, levels, rings, touched, pair, ranks, paths):
 
 
 @machine_code
+def expand(rates, table, levels, rings, touched, pair, ranks, paths):
+    """The paths of pools of these rings that may pay, ranked by the most that they can net in wei.
+
+    Edges are `order`ed. ``touched``: only those that cross a pool which `through` stamped;
+    ``pair``: the one pair of those pools, or -1 where they are of several. ``paths``: edges from
+    the ring's smallest token on, -1 behind the last. A heap with the least first; the best are kept
+    where not all fit, and ``levels[DROPPED]`` says whether, and very roughly how many, did not.
+    Returns: how many are kept.
+    """
+    levels[DROPPED] = 0.0
+    return _expand(rates, table, levels, rings, touched, pair, ranks, paths, 0)
+
+
+@machine_code
+def _through_one(rates, table, levels, pool, pair, found):
+    """`touch` and `through` of one pool in one walk over the rings of its pair."""
+    pairs, threes = table[PAIRS], table[THREES]
+    outgrown = _refresh_directed(rates, table, levels, 2 * pair)
+    outgrown |= _refresh_directed(rates, table, levels, 2 * pair + 1)
+    if outgrown:
+        touch(rates, table, levels, pool)  # break-even rates of all its rings follow
+    table[EPOCH] += np.uint32(1)
+    table[table[POOL_STAMPS] + pool] = table[EPOCH]
+    offsets = table[table[THROUGH_OFFSETS] :]
+    members = table[table[THROUGH] :]
+    best, bound = levels[LEVELS:], levels[LEVELS + 8 * pairs :]
+    rings3, rings4 = table[table[RINGS3] :], table[table[RINGS4] :]
+    count = 0
+    if best[2 * pair] * best[2 * pair + 1] > bound[pair]:
+        found[0] = pair
+        count = 1
+    for at in range(offsets[pair], offsets[pair + 1]):
+        ring = members[at]
+        if ring < pairs + threes:
+            row = 3 * (ring - pairs)
+            product = best[rings3[row]] * best[rings3[row + 1]] * best[rings3[row + 2]]
+        else:
+            row = 4 * (ring - pairs - threes)
+            product = best[rings4[row]] * best[rings4[row + 1]]
+            product *= best[rings4[row + 2]] * best[rings4[row + 3]]
+        if product > bound[ring]:
+            found[count] = ring
+            count += 1
+    return count
+
+
+@machine_code
+def _facts_of_rings(rates, table, levels, rings, pool, pair, facts):
+    """By ring of 3 hops through a pool, a row for each fact, seen from the pool's pair on: rate,
+    depth, what is owed for the token that goes in and its wei a unit, of each hop. Of other rings
+    nothing. Of the pool's own hop the rate and depth are the pool's, of the others the pair's best.
+    """
+    pairs, threes = table[PAIRS], table[THREES]
+    edges, offsets = table[table[EDGES] :], table[table[EDGE_OFFSETS] :]
+    tokens, rings3 = table[table[TOKEN_IN] :], table[table[RINGS3] :]
+    best, deep = levels[LEVELS:], levels[LEVELS + 6 * pairs :]
+    terms = levels[LEVELS + 8 * pairs + (pairs + threes + table[FOURS]) :]
+    own = np.zeros((2, 2))  # by direction, rate and depth of the pool: it is never crossed without
+    for side in range(2):
+        for at in range(offsets[2 * pair + side], offsets[2 * pair + side + 1]):
+            if edges[at] >> 1 == pool:
+                own[side, 0], own[side, 1] = rates[1, edges[at]], rates[2, edges[at]]
+    for at in range(len(rings)):
+        ring = np.int64(rings[at])
+        if ring < pairs or ring >= pairs + threes:
+            continue
+        row = 3 * (ring - np.int64(pairs))
+        one, two, three = rings3[row], rings3[row + 1], rings3[row + 2]
+        if two >> 1 == pair:
+            one, two, three = two, three, one
+        elif three >> 1 == pair:
+            one, two, three = three, one, two
+        facts[0, at], facts[1, at] = own[one & 1, 0], own[one & 1, 1]
+        facts[2, at], facts[3, at] = terms[2 * tokens[one]], terms[2 * tokens[one] + 1]
+        facts[4, at], facts[5, at] = best[two], deep[two]
+        facts[6, at], facts[7, at] = terms[2 * tokens[two]], terms[2 * tokens[two] + 1]
+        facts[8, at], facts[9, at] = best[three], deep[three]
+        facts[10, at], facts[11, at] = terms[2 * tokens[three]], terms[2 * tokens[three] + 1]
+
+
+@machine_code
+def _most_of_three(facts, cost, most):
+    """The most that any paths of these rings can net, in wei: `_net_wei` of the best of each pair.
+
+    `_least_rate` says why none is above it. One ring after the other without a branch, so that the
+    processor takes several at once.
+    """
+    a, deep_a, owed_a, wei_a = facts[0], facts[1], facts[2], facts[3]
+    b, deep_b, owed_b, wei_b = facts[4], facts[5], facts[6], facts[7]
+    c, deep_c, owed_c, wei_c = facts[8], facts[9], facts[10], facts[11]
+    for at in range(len(most)):
+        ab, bc, ca = a[at] * b[at], b[at] * c[at], c[at] * a[at]
+        rate = ab * c[at]
+        root = sqrt(rate)
+        gain_a = max(rate - owed_a[at], 0.0) / (root + sqrt(owed_a[at]))
+        gain_b = max(rate - owed_b[at], 0.0) / (root + sqrt(owed_b[at]))
+        gain_c = max(rate - owed_c[at], 0.0) / (root + sqrt(owed_c[at]))
+        flat_a = 1.0 / (rate * deep_a[at]) + 1.0 / (bc * deep_b[at]) + 1.0 / (c[at] * deep_c[at])
+        flat_b = 1.0 / (rate * deep_b[at]) + 1.0 / (ca * deep_c[at]) + 1.0 / (a[at] * deep_a[at])
+        flat_c = 1.0 / (rate * deep_c[at]) + 1.0 / (ab * deep_a[at]) + 1.0 / (b[at] * deep_b[at])
+        net_a = (gain_a * gain_a / (flat_a * rate) * _SURE + 1.0) * wei_a[at]
+        net_b = (gain_b * gain_b / (flat_b * rate) * _SURE + 1.0) * wei_b[at]
+        net_c = (gain_c * gain_c / (flat_c * rate) * _SURE + 1.0) * wei_c[at]
+        most[at] = max(net_a, max(net_b, net_c)) * _SURE - cost
+
+
+@machine_code
+def _expand_many(rates, table, levels, pool, pair, rings, ranks, paths):
+    """`expand` of many rings through one pool: first the few that can net most, then only those
+    that can net more than what these do."""
+    pairs, threes = table[PAIRS], table[THREES]
+    facts = np.ones((12, len(rings)))
+    _facts_of_rings(rates, table, levels, rings, pool, pair, facts)
+    most = np.empty(len(rings))
+    _most_of_three(facts, levels[COST_WEI + 1] / _SURE, most)
+    for at in range(len(rings)):
+        if rings[at] < pairs or rings[at] >= pairs + threes:
+            most[at] = _NEVER  # of these it says nothing: they are looked at after the first few
+    first = np.empty(_AHEAD, dtype=rings.dtype)
+    ahead = 0
+    while ahead < _AHEAD:
+        top = -1
+        for at in range(len(rings)):
+            if most[at] < _NEVER and (top < 0 or most[at] > most[top]):
+                top = at
+        if top < 0 or most[top] == -_NEVER:
+            break
+        first[ahead] = rings[top]
+        ahead += 1
+        most[top] = -_NEVER
+    kept = _expand(rates, table, levels, first[:ahead], True, pair, ranks, paths, 0)
+    least = ranks[0] if kept == len(ranks) else -_NEVER
+    left = 0
+    for at in range(len(rings)):
+        if most[at] > least:
+            rings[left] = rings[at]
+            left += 1
+    levels[DROPPED] += len(rings) - ahead - left
+    return _expand(rates, table, levels, rings[:left], True, pair, ranks, paths, kept)
+
+
+@machine_code
 def react(rates, table, levels, pools, found, ranks, paths):
     """`touch`, `through` and `expand` for a few pools, in one call from Python.
 
     Where no ring through any of them is over break-even it ends after the first.
     """
+    if len(pools) == 1:
+        pair = np.int64(table[table[PAIR_OF_POOL] + pools[0]])
+        count = _through_one(rates, table, levels, pools[0], pair, found)
+        levels[DROPPED] = 0.0
+        if count < _MANY or len(ranks) == 0:
+            return expand(rates, table, levels, found[:count], True, pair, ranks, paths)
+        return _expand_many(rates, table, levels, pools[0], pair, found[:count], ranks, paths)
     hope = False
     for pool in pools:
         touch(rates, table, levels, pool)
@@ -572,8 +720,7 @@ def react(rates, table, levels, pools, found, ranks, paths):
     if not hope:
         return 0
     count = through(table, levels, pools, found)
-    pair = np.int64(table[table[PAIR_OF_POOL] + pools[0]]) if len(pools) == 1 else np.int64(-1)
-    return expand(rates, table, levels, found[:count], True, pair, ranks, paths)
+    return expand(rates, table, levels, found[:count], True, np.int64(-1), ranks, paths)
 
 
 @machine_code

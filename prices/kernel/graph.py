@@ -39,7 +39,7 @@ class Graph:
     @property
     def levels_size(self) -> int:
         """How many float64 the compiled search keeps beside the table."""
-        return compiled.LEVELS + 6 * self.pairs + self.rings + 2 * self.tokens
+        return compiled.LEVELS + 8 * self.pairs + self.rings + 2 * self.tokens
 
     def region(self, name: int, size: int) -> Words:
         """A view of ``size`` words of the table at the offset that header word ``name`` gives."""

@@ -71,7 +71,7 @@ class Search:
         self.most = most
         self._table = self.graph.table
         self._levels: Floats = np.zeros(self.graph.levels_size)
-        at = compiled.LEVELS + 6 * self.graph.pairs
+        at = compiled.LEVELS + 8 * self.graph.pairs
         self._bounds = self._levels[at : at + self.graph.rings]
         self._terms = self._levels[at + self.graph.rings :].reshape(-1, 2)
         self._rings: Words = np.zeros(self.graph.rings + 1, dtype=np.uint32)

@@ -11,6 +11,8 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
+import uvloop
+
 from wallets.kernel.payload import transaction_hash
 
 _RAW = re.compile(rb'eth_sendRawTransaction","params":\["0x([0-9a-f]+)"')
@@ -38,7 +40,7 @@ class SlowWire:
     head_s: float = 0.0
 
     def __enter__(self) -> "SlowWire":
-        self._loop = asyncio.new_event_loop()
+        self._loop = uvloop.new_event_loop()  # the wire's own work is counted with the product's
         ready = threading.Event()
         self._thread = threading.Thread(target=self._run, args=(ready,), name="slow wire")
         self._thread.start()

@@ -36,7 +36,7 @@ def test_a_far_node_is_waited_for_three_times_and_never_four(tmp_path):
             "RPC_LOCAL_HTTP": f"http://{at}",
             "RPC_LOCAL_WS": f"ws://{at}",
             "RPC_LOCAL_SEND": f"http://{at}",
-            "ARB_LOCAL_BLOCK_TIME_S": f"{max(0.6, DELAY_MS / 100):g}",
+            "ARB_LOCAL_BLOCK_TIME_S": f"{max(1.0, DELAY_MS / 100):g}",
         }
         try:
             product.start(within_s=300)

@@ -5,11 +5,12 @@ Held against every cycle of the market, one by one, in exact integers.
 
 import random
 from dataclasses import replace
+from itertools import islice
 from math import prod
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import event, given, settings
 from hypothesis import strategies as st
 
 from arbsite.base.units import Gas, Wei
@@ -185,6 +186,36 @@ def test_the_one_call_for_a_few_pools_says_what_its_steps_say(seed, max_hops, po
         assert set(found) == wanted
         assert [rank for rank, _ in found] == sorted((rank for rank, _ in found), reverse=True)
         assert sorted(search.paying(touched).paths) == sorted(found)
+
+
+@settings(max_examples=15)
+@given(seed=seeds, move=st.integers(-600, 600), max_hops=st.integers(3, 4))
+def test_of_many_rings_through_a_pool_the_first_paths_are_the_best_of_all(seed, move, max_hops):
+    """What the likeliest rings net rules the others out, and never one that nets more."""
+    tokens = 160 if max_hops == 3 else 40
+    market = make_market(seed, tokens=tokens, pools=8 * tokens, noise=0.01)
+    book, rng = market.book, random.Random(seed)  # noqa: S311 - a reproducible choice
+    search = Search(book, lendable=market.lendable, max_hops=max_hops, most=100_000)
+    terms = {"lenders": market.lenders(), "costs": market.costs(), "policy": Policy()}
+    search.price(**terms)
+    pool = rng.choice([i for i, spec in enumerate(book.pools) if spec.token0 + spec.token1 <= 3])
+    r0, r1 = book.reserve0[pool], book.reserve1[pool]
+    book.apply_block(block_ref(101), [PoolState(pool, r0, r1 * (10_000 + move) // 10_000)])
+    table, levels, rings = search.buffers
+    few = list(islice(search.likeliest([pool]), 2))
+
+    one = np.array([pool], dtype=np.int64)
+    some_ranks, some_paths = np.zeros(40), np.zeros((40, 4), dtype=np.int32)
+    some = compiled.react(book.rates, table, levels, one, rings, some_ranks, some_paths)
+    count = compiled.through(table, levels, one, rings)
+    ranks, paths = np.zeros(100_000), np.zeros((100_000, 4), dtype=np.int32)
+    kept = compiled.expand(book.rates, table, levels, rings[:count], True, -1, ranks, paths)
+
+    event(f"{count // 64 * 64} rings or more")
+    best = sorted(ranks[:kept].tolist(), reverse=True)
+    assert [rank for rank, _ in few] == best[:2]
+    assert sorted(some_ranks[:some].tolist(), reverse=True) == best[:40]
+    assert all(any(edge >> 1 == pool for edge in path) for _, path in few)
 
 
 def test_what_was_found_stays_when_the_next_search_begins():
