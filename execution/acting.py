@@ -113,10 +113,10 @@ class Acting:
         best = next(found, None)
         timeline.span(Stage.SEARCH, started_ns=state_ns, ended_ns=time.perf_counter_ns())
         self._ticks.note(timeline)
-        if best is None or session.idle_reason:
-            return None
-        if self._busy or self._person_waits:
-            self._missed = True
+        acts = best is not None and not session.idle_reason
+        if best is None or not acts or self._busy or self._person_waits:
+            self._missed = self._missed or acts
+            self._rest()
             return None
         self._busy = True
         task = asyncio.get_running_loop().create_task(
@@ -125,6 +125,10 @@ class Acting:
         self._tasks.add(task)
         task.add_done_callback(self._done)
         return task
+
+    def _rest(self) -> None:
+        if self.desk is not None and not self._busy:
+            self.desk.rest()
 
     def _done(self, task: asyncio.Task[None]) -> None:
         self._tasks.discard(task)

@@ -134,13 +134,17 @@ class Desk:
         Once a block, from any thread. Raises: RpcError, RpcUnavailable.
         """
         if self._standing is not None:
-            none = frozenset[str]()  # so that who acts next begins with what is
-            self._facts = gate_facts_read(self._standing, chain=self.chain, pools=none)
+            # So that who acts next begins with what is.
+            self._facts = gate_facts_read(self._standing, chain=self.chain, pools=())
             self.rota.look(self._standing.executors, rpc=rpc)
         self.offer.look()
 
     def saw(self, head: NewHead) -> None:
-        """Take a header, so that the simulator need not ask for it; have balances read at it."""
+        """Take a header, so that the simulator need not ask for it; have balances read at it.
+
+        What runs beside waits for who acts on it, until `rest`.
+        """
+        self.trial.simulator.make_way()
         self.rota.saw()
         self.trial.simulator.note_block(
             number=head.number,
@@ -148,6 +152,10 @@ class Desk:
             timestamp_s=head.timestamp_s,
             parent_hash=head.parent_hash,
         )
+
+    def rest(self) -> None:
+        """Nobody acts on the head that was seen, or whoever did has done."""
+        self.trial.simulator.go_on()
 
     def rehearse(self, wanted: Wanted) -> None:
         """Have the simulator learn a path that may pay soon. From any thread; waits for nothing."""
@@ -161,12 +169,15 @@ class Desk:
         A refusal is written to the request, if there is one; ``waits``: not one that passes by
         itself, so that it can be asked again.
         """
+        self.trial.simulator.make_way()
         try:
             acted = self._act(wanted)
         except RecordUnavailable:
             raise  # nothing was decided: it is asked again once the record is back
         except ArbError as error:
             acted = refusal(error, chain_key=self.chain.key)
+        finally:
+            self.rest()
         self._answer(wanted.request_pk, acted, waits=waits)
         return acted
 
@@ -178,6 +189,8 @@ class Desk:
             raise
         except ArbError as error:
             acted = refusal(error, chain_key=self.chain.key)
+        finally:
+            self.rest()
         self._answer(request.pk, acted, waits=waits)
         return acted
 
@@ -198,8 +211,7 @@ class Desk:
         standing = replace(standing, wallet=wallet)
         passed = self._passes(wanted, standing, self._facts) if self._facts else None
         if not isinstance(passed, Passed):  # what stands in the way by what is known may be past
-            pools = wanted.candidate.pools
-            self._facts = gate_facts_read(standing, chain=self.chain, pools=pools)
+            self._facts = gate_facts_read(standing, chain=self.chain, pools=wanted.pools)
             passed = self._passes(wanted, standing, self._facts)
         if not isinstance(passed, Passed):
             self._facts = None
@@ -239,14 +251,20 @@ class Desk:
         the record works and answers what the gate asks; commit and send if all agree. Where the
         simulation gives another gas limit than was assumed, all is written anew: attempts do not
         change."""
+        assert standing.wallet is not None  # noqa: S101  the caller looked
+        assert standing.deployment is not None  # noqa: S101  the caller looked
+        self.sender.wake()
         wanted, candidate = passed.wanted, passed.wanted.candidate
         assumed = simulated or self.trial.assumed(wanted, standing)
         began_ns = time.perf_counter_ns()
-        draft = self.drafts.arbitrage(wanted, standing, assumed)
-        question = gate_question(standing, chain=self.chain, pools=candidate.pools)
         with self.sender.begin(
-            draft.planned.intent, rows=draft.rows, asks=[question], fees=passed.fees
+            standing.wallet.address if self.may_sign else None,
+            payer=standing.deployment.address if wanted.evaluation.tip_wei else "",
+            asks=[gate_question(standing, chain=self.chain, pools=wanted.pools)],
+            fees=passed.fees,
         ) as begun:
+            draft = self.drafts.arbitrage(wanted, standing, assumed)
+            begun.write(draft.planned.intent, draft.rows)
             asked_ns = time.perf_counter_ns()
             simulated = simulated or self.trial.simulate(wanted, standing, passed.fees)
             took_ns = time.perf_counter_ns() - asked_ns
@@ -330,7 +348,9 @@ class Desk:
         )
         began_ns = time.perf_counter_ns()
         try:
-            with self.sender.begin(draft.planned.intent, rows=draft.rows, fees=fees) as begun:
+            nonce_of = draft.planned.intent.nonce_of
+            with self.sender.begin(nonce_of, fees=fees) as begun:
+                begun.write(draft.planned.intent, draft.rows)
                 begun.answers()
                 begun.commit()
                 return self._hand_over(begun, draft, timeline=timeline, began_ns=began_ns)

@@ -80,9 +80,12 @@ class FastMode(models.Model):
 
 
 class Execution(models.Model):
-    """An opportunity acted on, or a test. Its status is its transaction's once that exists."""
+    """An opportunity acted on, or a test. Its status is its transaction's once that exists.
 
-    chain = models.ForeignKey(Chain, on_delete=models.PROTECT, related_name="+")
+    Somebody waits for each index of a row: none is kept that nobody asks.
+    """
+
+    chain = models.ForeignKey(Chain, on_delete=models.PROTECT, related_name="+", db_index=False)
     kind = models.CharField(max_length=10, choices=[("arbitrage", "Arbitrage"), ("test", "Test")])
     # (chain, block, path, state) acted on, so that one opportunity is executed at most once.
     key = models.CharField(max_length=160, unique=True)
@@ -90,14 +93,16 @@ class Execution(models.Model):
     transaction = models.OneToOneField(
         Transaction, null=True, on_delete=models.PROTECT, related_name="execution"
     )
-    requested_by = models.ForeignKey(User, null=True, on_delete=models.PROTECT, related_name="+")
+    requested_by = models.ForeignKey(
+        User, null=True, on_delete=models.PROTECT, related_name="+", db_index=False
+    )
     automatic = models.BooleanField(default=False)
     wallet = models.ForeignKey(Wallet, null=True, on_delete=models.PROTECT, related_name="+")
     deployment = models.ForeignKey(
-        Deployment, null=True, on_delete=models.PROTECT, related_name="+"
+        Deployment, null=True, on_delete=models.PROTECT, related_name="+", db_index=False
     )
     config = models.ForeignKey(
-        FastModeConfig, null=True, on_delete=models.PROTECT, related_name="+"
+        FastModeConfig, null=True, on_delete=models.PROTECT, related_name="+", db_index=False
     )
     refused = models.CharField(max_length=20, blank=True)
     error = models.CharField(max_length=300, blank=True)
@@ -105,7 +110,9 @@ class Execution(models.Model):
     block_hash = HashField(blank=True)
     path = models.JSONField(default=list)
     waterfall = models.JSONField(default=list)
-    borrow_token = models.ForeignKey(Token, null=True, on_delete=models.PROTECT, related_name="+")
+    borrow_token = models.ForeignKey(
+        Token, null=True, on_delete=models.PROTECT, related_name="+", db_index=False
+    )
     borrow_amount = Uint256Field(null=True)
     lender_kind = models.CharField(max_length=12, blank=True)
     lender_address = AddressField(blank=True)

@@ -11,14 +11,13 @@ import threading
 import time
 from collections import Counter
 from collections.abc import Callable
-from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import Final
 
-from arbsite.base.errors import ArbError
 from arbsite.base.units import BlockNumber, Gas, Wei
 from contracts.kernel.jsonrpc import call_object
 from execution import learning
+from execution.beside import Beside
 from execution.blocks import PinnedBlock
 from execution.evm import NotDecided, UnknownState
 from execution.kernel.plan import SELECTOR, decode_execute
@@ -92,17 +91,23 @@ class PathSimulator:
         self._strikes: Counter[tuple[str, ...]] = Counter()
         self._lacking: set[tuple[str, ...]] = set()  # paths that met something unknown
         self._doubted: set[tuple[str, ...]] = set()  # paths that gave another profit
-        self._jobs = ThreadPoolExecutor(1, thread_name_prefix="simulator")
-        self._closed = False
+        self._beside = Beside("simulator")
 
     def close(self) -> None:
         """End its thread after the job in hand; what waits is dropped."""
-        self._closed = True
-        self._jobs.shutdown(wait=False, cancel_futures=True)
+        self._beside.close()
+
+    def make_way(self) -> None:
+        """Follow, learn and confirm nothing before `go_on`: somebody acts, or is about to."""
+        self._beside.make_way()
+
+    def go_on(self) -> None:
+        """Nobody acts any more."""
+        self._beside.go_on()
 
     def catch_up(self) -> None:
         """Wait until everything that was told and asked so far is taken."""
-        self._jobs.submit(lambda: None).result()
+        self._beside.catch_up()
 
     def note_block(
         self, *, number: BlockNumber, block_hash: str, timestamp_s: int, parent_hash: str = ""
@@ -113,7 +118,7 @@ class PathSimulator:
         )
         with self._lock:
             self._newest = block
-        self._do(self._follow, block)
+        self._beside.do(self._follow, block)
         return block
 
     def simulate(
@@ -153,13 +158,13 @@ class PathSimulator:
         )
         found = self.in_process(ask)
         if found is None:
-            self._do(self._learn, ask)
+            self._beside.do(self._learn, ask)
         elif not found.ok or found.profit != expected.profit:
             self._distrust(ask)
             if not self._cancun and not found.ok:
                 return found  # other rules than the chain's: it may refuse, and never allows
         elif self._cancun:
-            self._do(self._confirm, ask, found)
+            self._beside.do(self._confirm, ask, found)
             return found
         return self._ask_node(ask)
 
@@ -177,7 +182,7 @@ class PathSimulator:
             gas=None,
             expected=expected,
         )
-        self._do(self._learn, ask)
+        self._beside.do(self._learn, ask)
 
     def in_process(self, ask: Ask) -> Simulated | None:
         """What the EVM in this process says; None where it must not or cannot."""
@@ -248,17 +253,7 @@ class PathSimulator:
         self._strikes[ask.path] += 1
         with self._lock:
             self._doubted.add(ask.path)
-        self._do(self._learn, ask)
-
-    def _do(self, job: Callable[..., None], *about: object) -> None:
-        """Have it done in the thread of this simulator; what it cannot do is said, and no more."""
-        try:
-            begun = self._jobs.submit(job, *about)
-        except RuntimeError:
-            if not self._closed:
-                raise
-            return
-        begun.add_done_callback(_say_why_not)
+        self._beside.do(self._learn, ask)
 
     def _learn(self, ask: Ask) -> None:
         """Read what the path reads, at the block that it was asked for. Raises: Unlearnable."""
@@ -354,12 +349,3 @@ class PathSimulator:
             self._state = KnownState(self._chain_id)
             self._lacking.clear()
             self._doubted.clear()
-
-
-def _say_why_not(done: "Future[None]") -> None:
-    """What a job could not do. A bug costs time alone: the node decides what is not learned."""
-    error = None if done.cancelled() else done.exception()
-    if isinstance(error, ArbError):
-        logger.warning("not learned", extra={"why": str(error)})
-    elif error is not None:
-        logger.error("a bug in learning; the node simulates", exc_info=error)

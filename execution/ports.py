@@ -11,7 +11,10 @@ from wallets.sender import SendOutcome
 
 
 class Begun(Protocol):
-    """What is written and not committed; see `wallets.beginning.Beginning`."""
+    """What is begun and not committed; see `wallets.beginning.Beginning`."""
+
+    def write(self, intent: Intent, rows: Sequence[Statement]) -> None:
+        """Write a transaction's rows, with nonce and attempt, and wait for nothing."""
 
     def answers(self) -> Sequence[Any]:
         """The one row of each question."""
@@ -30,11 +33,14 @@ class Sending(Protocol):
     def tip_recipients(self) -> Set[str]:
         """See `wallets.sender.Sender.tip_recipients`."""
 
+    def wake(self) -> None:
+        """Something will be begun in a moment."""
+
     def begin(
         self,
-        intent: Intent,
+        nonce_of: str | None,
         *,
-        rows: Sequence[Statement],
+        payer: str = "",
         asks: Sequence[Statement] = (),
         fees: GasFees,
     ) -> AbstractContextManager[Begun]:

@@ -216,6 +216,12 @@ class Simulator:
     def close(self) -> None:
         """Nothing runs beside."""
 
+    def make_way(self) -> None:
+        """Nothing runs beside."""
+
+    def go_on(self) -> None:
+        """Nothing runs beside."""
+
     def rehearse(
         self, *, sender: str, to: str, data: bytes, block_hash: str, expected: Expected
     ) -> None:

@@ -2,13 +2,15 @@
 
 import json
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Any, Final, NamedTuple
 
 from django.db import connection
+from eth_utils.address import to_checksum_address
 
-from arbsite.base.rows import Statement
+from arbsite.base.rows import Statement, literals
 from arbsite.base.units import Gas, Wei, mul_div_ceil
 from contracts.models import Chain, Deployment
 from execution import fast_mode, selectors
@@ -106,7 +108,8 @@ class GateFacts(NamedTuple):
 
 # The book takes a denial with its next load: until then nothing through that pool is sent.
 # Then what is on its way, the wallet and the path of each; last, what an hour's limit counts.
-_NOW: Final = """
+# What is on its way is few of very many: its plan has to find the index of the open ones.
+_NOW: Final = f"""
 SELECT (SELECT count(*) FROM wallets_killstate WHERE scope IN ('*', %(chain)s) AND NOT engaged),
        (SELECT state FROM execution_fastmode WHERE chain_id = %(chain)s),
        (SELECT CAST(extract(epoch FROM clock_timestamp()) * 1000 AS bigint)),
@@ -115,13 +118,13 @@ SELECT (SELECT count(*) FROM wallets_killstate WHERE scope IN ('*', %(chain)s) A
            JOIN contracts_pair pair ON pair.id = pool.pair_id
            JOIN contracts_token one ON one.id = pool.token0_id
            JOIN contracts_token other ON other.id = pool.token1_id
-           WHERE pool.chain_id = %(chain)s AND lower(pool.address) = ANY(%(pools)s)
+           WHERE pool.chain_id = %(chain)s AND pool.address = ANY(%(pools)s)
              AND (pair.denied OR one.denied OR other.denied)
        ),
        (SELECT coalesce(json_agg(json_build_array(sent.wallet_id, made.path)), '[]')::text
           FROM wallets_transaction sent
           LEFT JOIN execution_execution made ON made.transaction_id = sent.id
-         WHERE sent.chain_id = %(chain)s AND sent.status = ANY(%(waits)s)
+         WHERE sent.chain_id = %(chain)s AND sent.status IN {literals(selectors.HOLDS_WALLET)}
            AND NOT sent.simulated_only),
        CASE WHEN %(limited)s THEN (
            SELECT count(*) FROM execution_execution made
@@ -129,15 +132,20 @@ SELECT (SELECT count(*) FROM wallets_killstate WHERE scope IN ('*', %(chain)s) A
               AND made.transaction_id IS NOT NULL
               AND made.created_at >= now() - interval '1 hour'
        ) ELSE 0 END
-"""
+"""  # noqa: S608  constants
 
 
-def gate_question(standing: Standing, *, chain: Chain, pools: frozenset[str]) -> Statement:
-    """What asks for `GateFacts`. ``pools``: those of the path, in any case."""
+@lru_cache(maxsize=200_000)
+def _as_kept(address: str) -> str:
+    """As its column has it: checksummed."""
+    return str(to_checksum_address(address))
+
+
+def gate_question(standing: Standing, *, chain: Chain, pools: Sequence[str]) -> Statement:
+    """What asks for `GateFacts`. ``pools``: addresses of the path's."""
     asked = {
         "chain": chain.key,
-        "pools": [pool.lower() for pool in pools],
-        "waits": list(selectors.HOLDS_WALLET),
+        "pools": [_as_kept(pool) for pool in pools],
         "limited": standing.mode.config.max_executions_per_hour > 0,
     }
     return Statement(_NOW, asked)
@@ -156,7 +164,7 @@ def gate_facts(row: tuple[Any, ...] | None) -> GateFacts:
     )
 
 
-def gate_facts_read(standing: Standing, *, chain: Chain, pools: frozenset[str]) -> GateFacts:
+def gate_facts_read(standing: Standing, *, chain: Chain, pools: Sequence[str]) -> GateFacts:
     """Ask now. One query."""
     question = gate_question(standing, chain=chain, pools=pools)
     with connection.cursor() as cursor:

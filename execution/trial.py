@@ -28,6 +28,12 @@ class SimulatesHeads(Simulates, Protocol):
     def close(self) -> None:
         """End what runs beside."""
 
+    def make_way(self) -> None:
+        """Let what runs beside wait: somebody acts, or is about to."""
+
+    def go_on(self) -> None:
+        """Let it go on."""
+
     def note_block(
         self, *, number: BlockNumber, block_hash: str, timestamp_s: int, parent_hash: str = ""
     ) -> object:

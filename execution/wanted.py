@@ -36,6 +36,11 @@ class Wanted:
     threshold: TokenAmount
     request_pk: int | None = None
 
+    @property
+    def pools(self) -> list[str]:
+        """Its pools' addresses, as the registry has them."""
+        return [hop["pool"] for hop in self.path]
+
     def repriced(self, gas_price_wei: Wei, *, tips: TipTerms = NO_TIP, least: int = 1) -> "Wanted":
         """The same with what would be paid now: the gas price, where it is higher than was costed,
         and the tip that is offered of what the rest leaves.

@@ -35,9 +35,9 @@ SELECT {ledger.facts_of("%(chain)s")},
        (SELECT max(a.id) FROM wallets_attempt a JOIN wallets_noncesequence s ON s.id = a.sequence_id
          WHERE s.chain_id = %(chain)s AND s.address = %(account)s AND a.nonce = s.next_nonce
            AND a.released AND a.signed_at IS NOT NULL) AS missed,
-       CASE WHEN %(pays)s THEN coalesce(
+       CASE WHEN %(payer)s <> '' THEN coalesce(
             (SELECT d.observed->>'tipRecipient' FROM contracts_deployment d
-              WHERE d.chain_id = %(chain)s AND d.address = %(to)s), '') END AS tip_to
+              WHERE d.chain_id = %(chain)s AND d.address = %(payer)s), '') END AS tip_to
 """  # noqa: S608  a constant
 # Nothing where a missed payload had the nonce: that asks for a typed reuse, at fees of its own.
 _TAKE: Final = """
@@ -82,6 +82,16 @@ class Intent:
     private_only: bool
     simulated_only: bool
 
+    @property
+    def nonce_of(self) -> str | None:
+        """The account whose nonce it takes; None where it takes none."""
+        return None if self.simulated_only else self.account
+
+    @property
+    def payer(self) -> str:
+        """The contract that pays a builder with its value; "" where nobody is paid."""
+        return self.to if self.kind == "execution" and self.value_wei > 0 else ""
+
 
 @contextmanager
 def _standing_keys() -> Iterator[None]:
@@ -94,32 +104,39 @@ def _standing_keys() -> Iterator[None]:
 
 
 class Beginning:
-    """One database transaction on the sender's connection: `write`, `answers`, `commit`, `send`.
+    """One database transaction on the sender's connection: `ask`, `write`, `answers`, `commit`,
+    `send`.
 
-    Until `commit` nobody else sees any of it; without one nothing of it was. ``asks`` are answered
-    before the rows are written, under the account's lock. What is simulated only takes no nonce.
+    Until `commit` nobody else sees any of it; without one nothing of it was. What is asked is
+    answered as it was before the rows, under the account's lock. What is simulated only takes no
+    nonce.
     """
 
     def __init__(
         self,
         connection: Connection,
-        intent: Intent,
         *,
+        chain_key: str,
+        nonce_of: str | None,
+        payer: str,
         fees: GasFees,
         public: bool,
         hidden: bool,
         reuse: Reuse,
         finish: Callable[[Job], SendOutcome],
     ) -> None:
-        """``public``, ``hidden``, ``reuse``: as `ledger.prepare` takes them; ``finish``: signs what
-        is committed, and hands it over."""
-        self.intent = intent
+        """``nonce_of``, ``payer``: as the intent will have them; ``public``, ``hidden``, ``reuse``:
+        as `ledger.prepare` takes them; ``finish``: signs what is committed, and hands it over."""
         self._connection = connection
+        self._chain_key = chain_key
+        self._nonce_of = nonce_of
+        self._payer = payer
         self._fees = fees
         self._public = public
         self._hidden = hidden
         self._reuse = reuse
         self._finish = finish
+        self._intent: Intent | None = None
         self._job: Job | None = None
         self._pipeline = ExitStack()
         self._answered = False
@@ -129,27 +146,34 @@ class Beginning:
         self._may: Cursor | None = None
         self._taken: Cursor | None = None
 
-    def write(self, rows: Sequence[Statement], *, asks: Sequence[Statement]) -> None:
-        """Send all of it, and wait for nothing: the record works while the caller does.
+    def ask(self, asks: Sequence[Statement]) -> None:
+        """Lock the account and ask, and wait for nothing: the record works beside the caller."""
+        who = {"chain": self._chain_key, "account": self._nonce_of, "payer": self._payer}
+        self._pipeline.enter_context(self._connection.pipeline())
+        self._connection.execute("BEGIN")
+        if self._nonce_of is not None:
+            self._account = self._dicts().execute(_ACCOUNT, who)
+            self._may = self._dicts().execute(_MAY, who)
+        for each in asks:
+            self._asked.append(self._connection.execute(each.sql, each.values))
 
-        Raises: KeyStands, where the record was that quick.
+    def write(self, intent: Intent, rows: Sequence[Statement]) -> None:
+        """Write a transaction's rows, then its nonce and attempt; wait for nothing either.
+
+        Raises: KeyStands, where the record was that quick; ValueError for an intent of another
+            account or payer than were asked about.
         """
-        values = self._values()
+        if (intent.nonce_of, intent.payer) != (self._nonce_of, self._payer):
+            raise ValueError("an intent is of the account and payer that its beginning asked about")
+        self._intent = intent
         with _standing_keys():
-            self._pipeline.enter_context(self._connection.pipeline())
-            self._connection.execute("BEGIN")
-            if not self.intent.simulated_only:
-                self._account = self._dicts().execute(_ACCOUNT, values)
-                self._may = self._dicts().execute(_MAY, values)
-            for ask in asks:
-                self._asked.append(self._connection.execute(ask.sql, ask.values))
             for row in rows:
                 self._written.append((self._connection.execute(row.sql, row.values), row))
-            if not self.intent.simulated_only:
-                self._taken = self._connection.execute(_TAKE, values)
+            if self._nonce_of is not None:
+                self._taken = self._connection.execute(_TAKE, self._values(intent))
 
     def answers(self) -> list[Any]:
-        """Wait for all of it; the one row that each of ``asks`` has. Raises: KeyStands."""
+        """Wait for all of it; the one row that each question has. Raises: KeyStands."""
         with _standing_keys():
             self._pipeline.close()
         if any(cursor.rowcount != row.touches for cursor, row in self._written):
@@ -163,10 +187,10 @@ class Beginning:
         Raises: NotSendable, Killed, LeaderChanged, AccountFrozen, and what ``reuse`` raises;
         nothing was written then.
         """
-        if not self._answered:
-            raise ValueError("its answers come before its commit")
-        if not self.intent.simulated_only:
-            self._job = self._judged()
+        if self._intent is None or not self._answered:
+            raise ValueError("rows and answers come before its commit")
+        if self._nonce_of is not None:
+            self._job = self._judged(self._intent)
         with self._connection.pipeline() if mends else nullcontext():
             for each in mends:
                 self._connection.execute(each.sql, each.values)
@@ -185,18 +209,18 @@ class Beginning:
             self._pipeline.close()
         roll_back(self._connection)
 
-    def _judged(self) -> Job:
-        assert self._account is not None  # noqa: S101  `write` asked all three
+    def _judged(self, intent: Intent) -> Job:
+        assert self._account is not None  # noqa: S101  `ask` and `write` asked all three
         assert self._may is not None  # noqa: S101
         assert self._taken is not None  # noqa: S101
-        intent, fees = self.intent, self._fees
+        fees = self._fees
         account, may = self._account.fetchone(), self._may.fetchone()
         if account is None or may is None:
             raise NotSendable(f"{intent.account} has no nonces on {intent.chain_key}")
         ledger.check_account(account)
         if intent.private_only and self._public:
             raise NotSendable("it is private and never falls back to a public way")
-        row = {**may, **account, **self._columns()}
+        row = {**may, **account, **_columns(intent)}
         ledger.check_facts(row, purpose="first")
         made = self._taken.fetchone()
         if made is not None:
@@ -214,24 +238,7 @@ class Beginning:
         )
         return job_taken(row, attempt_id=attempt_id, purpose="reuse", fees=fees)
 
-    def _columns(self) -> dict[str, Any]:
-        """The transaction's row, as `ledger.locked_transaction` reads it."""
-        intent = self.intent
-        return {
-            "id": intent.transaction_id,
-            "kind": intent.kind,
-            "to": intent.to,
-            "value_wei": intent.value_wei,
-            "data": intent.data,
-            "gas_limit": intent.gas_limit,
-            "last_block": intent.last_block,
-            "kill_epoch": intent.kill_epoch,
-            "leader_epoch": intent.leader_epoch,
-            "private_only": intent.private_only,
-        }
-
-    def _values(self) -> dict[str, Any]:
-        intent = self.intent
+    def _values(self, intent: Intent) -> dict[str, Any]:
         return {
             "chain": intent.chain_key,
             "account": intent.account,
@@ -240,7 +247,6 @@ class Beginning:
             "value": intent.value_wei,
             "data": intent.data,
             "gas": intent.gas_limit,
-            "pays": intent.kind == "execution" and intent.value_wei > 0,
             "type": ledger.tx_type(self._fees),
             "max_fee": self._fees.max_fee_wei,
             "tip": self._fees.max_priority_fee_wei,
@@ -248,3 +254,19 @@ class Beginning:
 
     def _dicts(self) -> Cursor:
         return self._connection.cursor(row_factory=dict_row)
+
+
+def _columns(intent: Intent) -> dict[str, Any]:
+    """The transaction's row, as `ledger.locked_transaction` reads it."""
+    return {
+        "id": intent.transaction_id,
+        "kind": intent.kind,
+        "to": intent.to,
+        "value_wei": intent.value_wei,
+        "data": intent.data,
+        "gas_limit": intent.gas_limit,
+        "last_block": intent.last_block,
+        "kill_epoch": intent.kill_epoch,
+        "leader_epoch": intent.leader_epoch,
+        "private_only": intent.private_only,
+    }

@@ -7,6 +7,7 @@ from typing import Any, Final
 from psycopg.rows import dict_row
 
 from arbsite.base.errors import Halt
+from arbsite.base.rows import literals
 from contracts.kernel.fees import GasFees
 from wallets.kernel import lifecycle
 from wallets.kernel.lifecycle import Status
@@ -109,11 +110,11 @@ def jobs_unfinished(connection: Connection, *, chain_key: str, older_than_s: flo
     """
     where = (
         " WHERE t.chain_id = %s AND a.status = 'prepared' AND NOT a.released"
-        " AND t.status = ANY(%s) AND a.created_at < now() - make_interval(secs => %s)"
+        f" AND t.status IN {literals(lifecycle.UNMINED)}"
+        " AND a.created_at < now() - make_interval(secs => %s)"
         " ORDER BY a.sequence_id, a.nonce DESC, a.id"
     )
-    unmined = [status.value for status in lifecycle.UNMINED]
-    return _jobs(connection, _JOB + where, (chain_key, unmined, older_than_s), existed=True)
+    return _jobs(connection, _JOB + where, (chain_key, older_than_s), existed=True)
 
 
 def _jobs(connection: Connection, sql: str, args: tuple[Any, ...], *, existed: bool) -> list[Job]:

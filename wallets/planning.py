@@ -4,15 +4,21 @@
 """
 
 from collections.abc import Sequence
-from typing import NamedTuple
+from typing import Final, NamedTuple
 
-from arbsite.base.rows import Statement, insert_of
+from arbsite.base.rows import Statement, insert_of, joined
 from arbsite.base.units import BlockNumber, Wei
 from wallets.beginning import Intent
 from wallets.kernel.lifecycle import Status
-from wallets.models import StatusChange, Transaction, Wallet
+from wallets.models import Transaction, Wallet
 from wallets.services import KINDS, check_gas_limit
 from wallets.simulation import Proof
+
+_HISTORY: Final = """
+INSERT INTO wallets_statuschange (transaction_id, old, new, reason, at)
+VALUES (%s, '', 'planned', '', clock_timestamp()),
+       (%s, 'planned', 'simulated', '', clock_timestamp())
+"""
 
 
 class Planned(NamedTuple):
@@ -65,10 +71,6 @@ def transaction_planned(
         simulated_block_hash=proof.block_hash,
         status=Status.SIMULATED.value,
     )
-    history = insert_of(
-        StatusChange(transaction=row, old="", new=Status.PLANNED.value),
-        StatusChange(transaction=row, old=Status.PLANNED.value, new=Status.SIMULATED.value),
-    )
     intent = Intent(
         transaction_id=pk,
         chain_key=str(wallet.chain_id),
@@ -84,4 +86,6 @@ def transaction_planned(
         private_only=private_only,
         simulated_only=simulated_only,
     )
-    return Planned(row, intent, [insert_of(row), history])
+    return Planned(
+        row, intent, [joined([insert_of(row), Statement(_HISTORY, [pk, pk], touches=2)])]
+    )

@@ -50,3 +50,6 @@ class SigningDesk(Protocol):
 
     def sign(self, attempt_id: int) -> Signed:
         """Raises: SignRefused, SignerHalted, SignerUnavailable."""
+
+    def wake(self) -> None:
+        """Something is to be signed in a moment. Waits for nothing, never raises."""

@@ -20,7 +20,7 @@ from contracts.kernel.fees import GasFees, check_cap
 from contracts.kernel.jsonrpc import RpcError, call_object, hex_int
 from contracts.rpc import HttpRpc
 from wallets import jobs, ledger, releases, replacements
-from wallets.beginning import Beginning, Intent
+from wallets.beginning import Beginning
 from wallets.gas_offers import fees_asked
 from wallets.handing import Handing, us_since
 from wallets.handover import Ways
@@ -92,25 +92,29 @@ class Sender:
     @contextmanager
     def begin(
         self,
-        intent: Intent,
+        nonce_of: str | None,
         *,
-        rows: Sequence[Statement],
+        payer: str = "",
         asks: Sequence[Statement] = (),
         fees: GasFees,
     ) -> Iterator[Beginning]:
-        """Write a new transaction, its nonce and its attempt; nothing of it stands before
-        `Beginning.commit`. One round trip, which is not waited for before `Beginning.answers`.
+        """Begin a new transaction: `Beginning.write` writes its rows, nonce and attempt, and none
+        of it stands before `Beginning.commit`. One round trip, which is not waited for before
+        `Beginning.answers`.
 
-        ``rows``: what writes the transaction's row and whatever refers to it; ``asks``: questions
-        of one row each, answered before. Raises: KeyStands; as `send` before a nonce is taken.
+        ``nonce_of``: the account that sends, None for what is simulated only; ``payer``: the
+        contract that pays a builder of the transaction's value; ``asks``: questions of one row
+        each, answered before the rows. Raises: as `send` before a nonce is taken.
         """
         self._check_fees(fees)
         with self._record.borrow() as connection:
-            if not intent.simulated_only:
-                self._open_account(connection, intent.account)
+            if nonce_of is not None:
+                self._open_account(connection, nonce_of)
             beginning = Beginning(
                 connection,
-                intent,
+                chain_key=self.chain.key,
+                nonce_of=nonce_of,
+                payer=payer,
                 fees=fees,
                 public=self._ways.private is None,
                 hidden=self._ways.hides,
@@ -118,13 +122,17 @@ class Sender:
                 finish=partial(self._finish, connection),
             )
             try:
-                beginning.write(rows, asks=asks)
+                beginning.ask(asks)
                 yield beginning
             except NotSendable:
-                self._compared.discard(intent.account)  # it may have no nonces any more
+                self._compared.discard(nonce_of or "")  # it may have no nonces any more
                 raise
             finally:
                 beginning.drop()
+
+    def wake(self) -> None:
+        """Something will be sent in a moment: have the signer ready for it. Waits for nothing."""
+        self._signer.wake()
 
     def cancel(self, transaction_id: int, *, reason: str, raise_fee: bool = False) -> SendOutcome:
         """End a transaction's nonce by a typed replacement that sends 0 to the account itself.

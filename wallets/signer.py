@@ -15,7 +15,7 @@ from collections.abc import Callable, Mapping
 from functools import partial
 from pathlib import Path
 from types import MappingProxyType
-from typing import Any
+from typing import Any, Final
 
 import psycopg
 from coincurve import PrivateKey
@@ -29,6 +29,17 @@ from wallets.signer_client import SignRefused
 from wallets.vetting import Vetted, secret_of, vet
 
 logger = logging.getLogger(__name__)
+_NOTHING: Final = payload.Payload(
+    chain_id=1,
+    tx_type=payload.EIP1559,
+    nonce=0,
+    max_fee_wei=0,
+    tip_fee_wei=0,
+    gas_limit=21_000,
+    to=bytes(20),
+    value_wei=0,
+    data=bytes(400),
+)
 Connect = Callable[[], "psycopg.Connection[Any]"]
 
 
@@ -58,9 +69,15 @@ class Signer:
         self._lock = threading.Lock()
         self._mine = threading.local()
         self._signed = 0
+        self._last = 0  # the attempt signed last
+        self._nobodys = PrivateKey()  # for what is signed to be awake
 
-    def answer(self, request: Mapping[str, Any]) -> dict[str, Any]:
-        """Do one request; a refusal is an answer too. Never raises, never repeats its input."""
+    def answer(self, request: Mapping[str, Any]) -> dict[str, Any] | None:
+        """Do one request; a refusal is an answer too, and ``wake`` has none. Never raises, never
+        repeats its input."""
+        if request.get("op") == "wake":
+            self._wake()
+            return None
         try:
             return {"ok": True, **self._do(request)}
         except SignRefused as error:
@@ -72,9 +89,7 @@ class Signer:
         except psycopg.Error:
             return {"ok": False, "kind": "retryable", "code": "database", "detail": "no database"}
         except Exception as error:
-            # A bug, for this one request: ending here would stop cancels and pauses too. The type
-            # alone is told: a library's text may hold what it was given.
-            logger.error("signer failed", extra={"error_kind": type(error).__name__})
+            _note_bug(error)
             detail = f"internal error in the signer ({type(error).__name__})"
             return {"ok": False, "kind": "halt", "code": "internal", "detail": detail}
 
@@ -117,6 +132,20 @@ class Signer:
                 }
         raise SignRefused("unknown", "the signer knows no such request")
 
+    def _wake(self) -> None:
+        """Do for nobody what the next signature takes: it finds connection, code and rows at hand.
+
+        What stands in its way is told to the request that follows.
+        """
+        try:
+            with contextlib.suppress(SignRefused):
+                self._vet(self._connection(), self._last)
+            payload.sign(_NOTHING, self._nobodys)
+        except psycopg.Error:
+            self.forget_connection()
+        except Exception as error:
+            _note_bug(error)
+
     def _sign(self, attempt_id: int) -> dict[str, Any]:
         try:
             return self._sign_with(self._connection(), attempt_id)
@@ -126,14 +155,7 @@ class Signer:
             return self._sign_with(self._connection(), attempt_id)
 
     def _sign_with(self, connection: "psycopg.Connection[Any]", attempt_id: int) -> dict[str, Any]:
-        vetted = vet(
-            connection,
-            attempt_id,
-            live_chains=self._live_chains,
-            treasuries=self._treasuries,
-            signed_last_hour=partial(self._count_hour, connection),
-            is_exposed=self._is_exposed,
-        )
+        vetted = self._vet(connection, attempt_id)
         if vetted.kind == "funding" and vetted.purpose in ("first", "bump"):
             self._prove_ours(connection, vetted, role="executor")
         if vetted.to_reserve:
@@ -146,6 +168,16 @@ class Signer:
             raise Halt(f"attempt {attempt_id} has a stored hash that its row does not give")
         self._write_journal(attempt_id, vetted, signed_hash)
         return {"raw": "0x" + raw.hex(), "hash": signed_hash}
+
+    def _vet(self, connection: "psycopg.Connection[Any]", attempt_id: int) -> Vetted:
+        return vet(
+            connection,
+            attempt_id,
+            live_chains=self._live_chains,
+            treasuries=self._treasuries,
+            signed_last_hour=partial(self._count_hour, connection),
+            is_exposed=self._is_exposed,
+        )
 
     def _mark(self, connection: "psycopg.Connection[Any]", attempt_id: int) -> None:
         # A release needs this column empty, under the row's lock: one of the two wins.
@@ -252,6 +284,7 @@ class Signer:
         }
         with self._lock:
             self._signed += 1
+            self._last = attempt_id
             self._hours[vetted.wallet_id].append(time.monotonic())
             handle = os.open(
                 self._journal, os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC, 0o600
@@ -276,6 +309,12 @@ class Signer:
         if held is not None:
             with contextlib.suppress(psycopg.Error):
                 held.close()
+
+
+def _note_bug(error: Exception) -> None:
+    """A bug, for one request: ending here would stop cancels and pauses too. The type alone is
+    told: a library's text may hold what it was given."""
+    logger.error("signer failed", extra={"error_kind": type(error).__name__})
 
 
 def open_signer(

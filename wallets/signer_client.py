@@ -111,6 +111,22 @@ class SignerClient:
         """Have the signer put a new passphrase in the old one's place; returns its file."""
         return str(self._ask({"op": "rotate_passphrase"})["file"])
 
+    def wake(self) -> None:
+        """Say that something is to be signed in a moment: what that takes is at hand then.
+
+        Nothing is answered, nobody waits. Never raises.
+        """
+        warm = self._take()
+        if warm is None:
+            return  # the first request opens a connection
+        try:
+            send_message(warm, {"op": "wake"})
+        except OSError:
+            warm.close()
+            return
+        with self._lock:
+            self._idle.append(warm)
+
     def status(self) -> Mapping[str, Any]:
         """``pid``, ``secrets`` and ``exposed`` (names), ``signed`` (count), ``live`` (chains)."""
         return self._ask({"op": "status"})

@@ -26,7 +26,7 @@ class SignerRuns(Rejected):
 class Answers(Protocol):
     """Who does what is asked."""
 
-    def answer(self, request: Mapping[str, Any]) -> dict[str, Any]:
+    def answer(self, request: Mapping[str, Any]) -> dict[str, Any] | None:
         """See `wallets.signer.Signer.answer`."""
 
     def forget_connection(self) -> None:
@@ -108,8 +108,9 @@ class SignerServer:
     def _serve_client(self, client: socket.socket) -> None:
         try:
             while not self._stopping.is_set():
-                request = receive_message(client)
-                send_message(client, self._signer.answer(request))
+                answer = self._signer.answer(receive_message(client))
+                if answer is not None:
+                    send_message(client, answer)
         except (OSError, ValueError):
             pass  # the client went away, or does not speak our language
         finally:

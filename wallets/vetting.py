@@ -29,7 +29,11 @@ SELECT a.nonce, a.purpose, a.released, a."to", a.value_wei, a.data, a.gas_limit,
        s.id AS sequence_id, s.next_nonce, s.frozen, s.address AS sequence_address,
        s.chain_id = t.chain_id AND w.chain_id = t.chain_id AS one_chain,
        (SELECT epoch FROM wallets_chainleader l WHERE l.chain_id = t.chain_id) AS epoch_now,
-       o.fee AS other_fee, o.tip AS other_tip, o.strangers
+       o.fee AS other_fee, o.tip AS other_tip, o.strangers,
+       k.clear AS switches_clear, k.epoch AS kill_epoch_now,
+       ARRAY(SELECT d.address FROM wallets_assignment g
+              JOIN contracts_deployment d ON d.id = g.deployment_id AND d.chain_id = t.chain_id
+             WHERE g.wallet_id = t.wallet_id AND g.desired) AS receivers
   FROM wallets_attempt a
   JOIN wallets_transaction t ON t.id = a.transaction_id
   JOIN wallets_wallet w ON w.id = t.wallet_id
@@ -41,26 +45,20 @@ SELECT a.nonce, a.purpose, a.released, a."to", a.value_wei, a.data, a.gas_limit,
          FROM wallets_attempt b
         WHERE b.sequence_id = a.sequence_id AND b.nonce = a.nonce AND b.id < a.id
           AND b.signed_at IS NOT NULL) o
+  CROSS JOIN LATERAL (
+       SELECT count(*) FILTER (WHERE NOT s.engaged) AS clear, sum(s.epoch)::bigint AS epoch
+         FROM wallets_killstate s WHERE s.scope IN ('*', t.chain_id)) k
  WHERE a.id = %s
-"""
-_KILL: Final = """
-SELECT k.engaged, k.epoch FROM wallets_killstate k
- WHERE k.scope IN ('*', (SELECT t.chain_id FROM wallets_attempt a
-                           JOIN wallets_transaction t ON t.id = a.transaction_id WHERE a.id = %s))
 """
 _AROUND: Final = """
-SELECT ARRAY(SELECT d.address FROM wallets_assignment g
-              JOIN contracts_deployment d ON d.id = g.deployment_id AND d.chain_id = t.chain_id
-             WHERE g.wallet_id = t.wallet_id AND g.desired) AS receivers,
-       ARRAY(SELECT d.address FROM contracts_deployment d
-              WHERE d.chain_id = t.chain_id) AS contracts,
-       ARRAY(SELECT w.address FROM wallets_wallet w WHERE w.chain_id = t.chain_id
+SELECT ARRAY(SELECT d.address FROM contracts_deployment d
+              WHERE d.chain_id = %(chain)s) AS contracts,
+       ARRAY(SELECT w.address FROM wallets_wallet w WHERE w.chain_id = %(chain)s
               AND w.role = 'executor' AND w.state = 'active' AND w.source <> 'watch') AS executors,
-       ARRAY(SELECT w.address FROM wallets_wallet w WHERE w.chain_id = t.chain_id
+       ARRAY(SELECT w.address FROM wallets_wallet w WHERE w.chain_id = %(chain)s
               AND w.role = 'gas_reserve' AND w.state = 'active' AND w.source <> 'watch') AS reserves
-  FROM wallets_attempt a JOIN wallets_transaction t ON t.id = a.transaction_id
- WHERE a.id = %s
 """
+SWITCHES: Final = 2  # everything's and the chain's; a missing one stops as an engaged one does
 _HELD: Final = lifecycle.HOLDS_NONCE | {Status.SIMULATED}
 
 
@@ -95,7 +93,7 @@ def vet(
     signed_last_hour: Callable[[int], int],
     is_exposed: Callable[[str, str], bool],
 ) -> Vetted:
-    """Read and judge one attempt. Three statements in one round trip.
+    """Read and judge one attempt. One statement, and a second for what is no execution.
 
     ``signed_last_hour`` counts by wallet id; ``is_exposed`` knows secrets by name and path;
     ``treasuries`` are the configured ones, by chain key.
@@ -103,15 +101,16 @@ def vet(
     Raises: SignRefused with a code: missing, released, mixed, not_live, wrong_seed, status,
         not_simulated, frozen, leader, killed, stale_epoch, replacement, exposed, rate, policy.
     """
-    row, kills, found = _read(connection, attempt_id)
+    with connection.cursor(row_factory=dict_row) as cursor:
+        row = cursor.execute(_FACTS, (attempt_id,)).fetchone()
     if row is None:
         raise SignRefused("missing", f"there is no committed attempt {attempt_id}")
     _check_chain(row, live_chains=live_chains)
     _check_state(row)
-    _check_kill(row, kills)
+    _check_kill(row)
     _check_replacement(row)
     ask = _ask(row, exposed=is_exposed(*secret_of(row)))
-    around = _around(found, treasury=treasuries.get(row["chain_key"], ""))
+    around = _around(connection, row, treasury=treasuries.get(row["chain_key"], ""))
     _check_policy(row, ask, around, signed_last_hour=signed_last_hour(row["wallet_id"]))
     return Vetted(
         payload=_payload(row),
@@ -131,18 +130,6 @@ def vet(
         secret=secret_of(row),
         worthless=ask.worthless,
     )
-
-
-def _read(
-    connection: psycopg.Connection[Any], attempt_id: int
-) -> tuple[dict[str, Any] | None, list[dict[str, Any]], dict[str, Any] | None]:
-    """An attempt's facts, the switches that stop it, and what is around its wallet."""
-    cursors = [connection.cursor(row_factory=dict_row) for _ in range(3)]
-    with connection.pipeline():  # its end waits for all three
-        for cursor, statement in zip(cursors, (_FACTS, _KILL, _AROUND), strict=True):
-            cursor.execute(statement, (attempt_id,))
-    facts, kills, around = cursors
-    return facts.fetchone(), kills.fetchall(), around.fetchone()
 
 
 def secret_of(row: Mapping[str, Any]) -> tuple[str, str]:
@@ -205,12 +192,12 @@ def _check_state(row: dict[str, Any]) -> None:
         raise SignRefused("leader", "another engine leads this chain now")
 
 
-def _check_kill(row: dict[str, Any], found: list[dict[str, Any]]) -> None:
+def _check_kill(row: dict[str, Any]) -> None:
     if not lifecycle.is_stopped_by_kill(kind=row["kind"], purpose=row["purpose"]):
         return
-    if len(found) != 2 or any(state["engaged"] for state in found):
+    if row["switches_clear"] != SWITCHES:
         raise SignRefused("killed", "the kill switch is engaged")
-    if sum(state["epoch"] for state in found) != row["kill_epoch"]:
+    if row["kill_epoch_now"] != row["kill_epoch"]:
         raise SignRefused("stale_epoch", "the transaction was planned before the last kill")
 
 
@@ -254,10 +241,18 @@ def _ask(row: dict[str, Any], *, exposed: bool) -> policy.Ask:
     )
 
 
-def _around(found: dict[str, Any] | None, *, treasury: str) -> policy.Surroundings:
-    assert found is not None  # noqa: S101  the attempt was there in the same round trip
+def _around(
+    connection: psycopg.Connection[Any], row: dict[str, Any], *, treasury: str
+) -> policy.Surroundings:
+    """An execution goes to a contract that its wallet is assigned to, or nowhere: nobody else is
+    read for one, and somebody waits for it."""
+    if row["kind"] == "execution":
+        return policy.Surroundings(receivers=frozenset(row["receivers"]))
+    with connection.cursor(row_factory=dict_row) as cursor:
+        found = cursor.execute(_AROUND, {"chain": row["chain_key"]}).fetchone()
+    assert found is not None  # noqa: S101  three arrays, whatever is in them
     return policy.Surroundings(
-        receivers=frozenset(found["receivers"]),
+        receivers=frozenset(row["receivers"]),
         contracts=frozenset(found["contracts"]),
         executors=frozenset(found["executors"]),
         reserves=frozenset(found["reserves"]),

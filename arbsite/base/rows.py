@@ -5,13 +5,37 @@ prepare their own values, so a row is the same as `save` would have made; signal
 """
 
 from collections import deque
-from collections.abc import Iterable, Mapping, Sequence
-from functools import lru_cache
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from functools import lru_cache, partial
 from typing import Any, Final, NamedTuple
 
 from django.db import connection, models
 
 _ID: Final = "id"
+
+
+# Fields of which a value of that very type is prepared already, but for an integer's width.
+_PLAIN: Final[Mapping[type, type]] = {
+    models.AutoField: int,
+    models.BigAutoField: int,
+    models.BigIntegerField: int,
+    models.BooleanField: bool,
+    models.CharField: str,
+    models.IntegerField: int,
+    models.PositiveBigIntegerField: int,
+    models.PositiveIntegerField: int,
+    models.PositiveSmallIntegerField: int,
+    models.TextField: str,
+}
+
+
+class _Column(NamedTuple):
+    """Of one field: its attribute, and what of its values needs no more than to be ``made`` so."""
+
+    name: str
+    plain: type | None
+    made: Callable[[Any], Any] | None
+    field: "models.Field[Any, Any]"
 
 
 class Statement(NamedTuple):
@@ -40,12 +64,16 @@ def insert_of(*rows: models.Model) -> Statement:
 
     Rows that have their keys keep them; the others are given keys by the database.
     """
-    head, one, fields = _statement(type(rows[0]), rows[0].pk is not None)
-    values = [
-        field.get_db_prep_save(field.pre_save(row, add=True), connection)
-        for row in rows
-        for field in fields
-    ]
+    head, one, columns = _statement(type(rows[0]), rows[0].pk is not None)
+    values: list[Any] = []
+    for row in rows:
+        for name, plain, made, field in columns:
+            value = getattr(row, name)
+            if type(value) is plain:
+                value = made(value) if made else value
+            elif value is not None or plain is None:
+                value = field.get_db_prep_save(field.pre_save(row, add=True), connection)
+            values.append(value)
     return Statement(f"{head} {', '.join([one] * len(rows))}", values, touches=len(rows))
 
 
@@ -58,6 +86,29 @@ def update_of(row: models.Model, names: Iterable[str], *, where: str) -> Stateme
     values = [field.get_db_prep_save(getattr(row, field.attname), connection) for field in fields]
     sql = f"UPDATE {name(meta.db_table)} SET {parts} WHERE {_ID} = %s AND {where}"  # noqa: S608
     return Statement(sql, [*values, row.pk])
+
+
+def joined(statements: Sequence[Statement]) -> Statement:
+    """Several as one, which costs its reader and its planner once; the last is told of by its rows.
+
+    All of them see the rows as they were before the first. Their values are in order. psycopg
+    keeps no translation of a statement with more than 50 values, and that costs more than is saved.
+    """
+    *before, last = statements
+    if not before:
+        return last
+    parts = ", ".join(f"s{at} AS ({each.sql})" for at, each in enumerate(before))
+    values = [value for each in statements for value in each.values]
+    return Statement(f"WITH {parts} {last.sql}", values, touches=last.touches)
+
+
+def literals(values: Iterable[str]) -> str:
+    """Constants of ours as an SQL list: a plan that is made once for all parameters finds the
+    partial index that holds them. Raises: ValueError for what is more than a word."""
+    words = list(values)
+    if not all(word.isidentifier() for word in words):
+        raise ValueError("only words of our own stand in SQL as they are")
+    return "('" + "', '".join(words) + "')"
 
 
 class KeysAhead:
@@ -89,13 +140,27 @@ class KeysAhead:
 
 
 @lru_cache
-def _statement(
-    kind: type[models.Model], keyed: bool
-) -> tuple[str, str, Sequence["models.Field[Any, Any]"]]:
-    """Its beginning, the place of one row, and the fields in order."""
+def _statement(kind: type[models.Model], keyed: bool) -> tuple[str, str, Sequence[_Column]]:
+    """Its beginning, the place of one row, and the columns in order."""
     meta = kind._meta
     fields = [field for field in meta.concrete_fields if keyed or not field.primary_key]
     name = connection.ops.quote_name
     columns = ", ".join(name(str(field.column)) for field in fields)
     one = f"({', '.join(['%s'] * len(fields))})"
-    return f"INSERT INTO {name(meta.db_table)} ({columns}) VALUES", one, fields
+    return (
+        f"INSERT INTO {name(meta.db_table)} ({columns}) VALUES",
+        one,
+        [_column(each) for each in fields],
+    )
+
+
+def _column(field: "models.Field[Any, Any]") -> _Column:
+    """A subclass of these may do anything to its values: only what is exactly one is known."""
+    of = field.target_field if isinstance(field, models.ForeignKey) else field
+    plain = _PLAIN.get(type(of))
+    made = None
+    if plain is int and not isinstance(of, models.AutoField | models.BigAutoField):
+        made = partial(
+            connection.ops.adapt_integerfield_value, internal_type=of.get_internal_type()
+        )
+    return _Column(field.attname, plain, made, field)

@@ -2,7 +2,7 @@
 
 ``python -m arbsite.stack.die_with_parent [--signal KILL] [--nice N] [--drop NAME]... [--bare] --
 COMMAND`` replaces itself by COMMAND: the process manager's child is the program, nothing between.
-Standard library only: it starts in tens of milliseconds.
+Little but the standard library: it starts in tens of milliseconds.
 """
 
 import argparse
@@ -12,6 +12,8 @@ import signal
 import sys
 from collections.abc import Sequence
 from typing import Final
+
+from arbsite.base.turns import take_turns
 
 # Carries the pid of the process that a child must not outlive.
 PARENT: Final = "SUPERVISING_PID"
@@ -57,7 +59,8 @@ def wrapped(
     bare: bool = False,
     yields: int = 0,
 ) -> tuple[str, ...]:
-    """``argv`` with this wrapper before it; ``yields``: by how much it is nicer than others."""
+    """``argv`` with this wrapper before it; ``yields``: by how much it is nicer than others,
+    whom it does not interrupt then."""
     options = [word for name in drop for word in ("--drop", name)]
     if yields:
         options += ["--nice", str(yields)]
@@ -81,7 +84,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     if orphaned(environ):
         return 1
     os.umask(_PRIVATE_UMASK)
-    os.nice(options.nice)
+    if options.nice:
+        os.nice(options.nice)
+        take_turns()
     try:
         os.execvpe(  # noqa: S606 - the command is ours, given as a list
             options.command[0],

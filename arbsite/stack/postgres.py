@@ -18,6 +18,7 @@ import psycopg
 
 from arbsite.base.errors import ArbError, Halt, Rejected
 from arbsite.base.files import sync_folder, write_atomic
+from arbsite.base.turns import take_turns
 from arbsite.stack import die_with_parent, embedded, identity, paths
 from arbsite.stack.binaries import postgres_bin, postgres_major
 from arbsite.stack.embedded import Server
@@ -176,6 +177,7 @@ def serve(data_dir: Path, *, user: identity.Identity) -> None:
     if os.getppid() != parent:
         raise SystemExit(1)
     environ = die_with_parent.child_environ(dict(os.environ), drop=(), bare=True)
+    take_turns()
     os.execve(command[0], command, environ)  # noqa: S606 - found by us
 
 

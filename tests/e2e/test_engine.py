@@ -190,6 +190,12 @@ class Liar:
     def note_block(self, **block):
         self.true.note_block(**block)
 
+    def make_way(self):
+        self.true.make_way()
+
+    def go_on(self):
+        self.true.go_on()
+
     def rehearse(self, **asked):
         self.true.rehearse(**asked)
 

@@ -48,6 +48,10 @@ class DeskOfOneExecutor:
 
     def __init__(self):
         self.asked = []
+        self.rested = 0
+
+    def rest(self):
+        self.rested += 1
 
     def act(self, wanted):
         self.asked.append(wanted.evaluation.identity)
@@ -104,6 +108,15 @@ def test_a_hunt_that_met_a_busy_desk_comes_again_and_begins_with_the_best(paying
     best = next(huntable(session.watcher, touched)).identity
 
     assert hunted(session, touched, DeskOfOneExecutor(), times=3) == [best, best]
+
+
+def test_a_head_that_nobody_acts_on_lets_what_waits_beside_go_on(paying):
+    session, touched = paying
+    desk = DeskOfOneExecutor()
+    session.idle_reason = "not_armed"
+
+    assert hunted(session, touched, desk) == []
+    assert desk.rested == 1
 
 
 class DeskThatIsFreeLater(DeskOfOneExecutor):

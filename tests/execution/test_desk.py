@@ -42,6 +42,7 @@ from wallets import adapters, kill, releases
 from wallets.beginning import Beginning
 from wallets.kernel.lifecycle import Status
 from wallets.models import Assignment, ChainLeader, NonceSequence, Transaction, Wallet
+from wallets.record import RecordUnavailable
 from wallets.sender import SendOutcome
 from wallets.signer_client import SignRefused
 
@@ -111,8 +112,16 @@ class FakeSimulator:
     by: str = "node"
     refusal: str = "it failed"
 
+    ahead: bool = False
+
     def note_block(self, *, number, block_hash, timestamp_s, parent_hash):
         self.heads.append(block_hash)
+
+    def make_way(self):
+        self.ahead = True
+
+    def go_on(self):
+        self.ahead = False
 
     def simulate(self, **asked):
         self.asked.append(asked)
@@ -141,20 +150,25 @@ class FakeSender:
     sent: list = field(default_factory=list)
     asked_fees: int = 0
     tip_recipients: frozenset = frozenset()
+    woken: int = 0
+
+    def wake(self):
+        self.woken += 1
 
     def fees_now(self):
         self.asked_fees += 1
         return self.fees
 
     @contextmanager
-    def begin(self, intent, *, rows, asks=(), fees):
+    def begin(self, nonce_of, *, payer="", asks=(), fees):
         """Real rows on a session of its own, as a sender has it; what follows is the fake."""
 
         def finish(job):
             if self.error:
                 releases.release(session, job.attempt_id, reason=str(self.error), rejects=True)
                 raise self.error
-            self.sent.append((job.transaction_id, fees, intent.leader_epoch))
+            epoch = Transaction.objects.get(pk=job.transaction_id).leader_epoch
+            self.sent.append((job.transaction_id, fees, epoch))
             Transaction.objects.filter(pk=job.transaction_id).update(status="submitted")
             return SendOutcome(
                 transaction_id=job.transaction_id,
@@ -166,11 +180,14 @@ class FakeSender:
                 stages_us={"sign": 10, "persist": 20, "submit": 30},
             )
 
-        NonceSequence.objects.get_or_create(chain_id=intent.chain_key, address=intent.account)
+        if nonce_of is not None:
+            NonceSequence.objects.get_or_create(chain_id="local", address=nonce_of)
         with adapters.connect(name="test-desk") as session:
             beginning = Beginning(
                 session,
-                intent,
+                chain_key="local",
+                nonce_of=nonce_of,
+                payer=payer,
                 fees=fees,
                 public=False,
                 hidden=True,
@@ -178,7 +195,7 @@ class FakeSender:
                 finish=finish,
             )
             try:
-                beginning.write(rows, asks=asks)
+                beginning.ask(asks)
                 yield beginning
             finally:
                 beginning.drop()
@@ -245,6 +262,15 @@ def test_what_pays_is_simulated_recorded_and_handed_over(bench):
     assert row.transaction.gas_limit == ESTIMATE * 5 // 4
     assert row.transaction.simulated_block_hash == BEST.block.hash
     assert {"simulate", "sign", "persist", "submit", "total"} <= set(row.latency_us)
+
+
+def test_the_signer_is_woken_once_the_gate_lets_pass(bench):
+    fast_mode.fast_mode_set(chain=bench.chain, state="off", reason="a test")
+    assert bench.act().reason == "not_armed"
+    assert bench.sender.woken == 0
+    armed(bench.chain)
+    assert bench.act().execution_pk
+    assert bench.sender.woken
 
 
 def test_a_measured_kind_is_simulated_and_sent_with_five_quarters_of_the_largest(bench):
@@ -610,6 +636,26 @@ def test_a_request_is_carried_out_once_though_somebody_acts_on_it_again(bench):
 def test_it_tells_the_simulator_of_heads(bench):
     bench.desk.saw(head_of())
     assert bench.simulator.heads == [BEST.block.hash]
+
+
+def test_what_the_simulator_does_beside_waits_for_whoever_acts_on_a_head(bench):
+    seen = []
+    bench.desk.head = lambda: seen.append(bench.simulator.ahead) or head_of()
+
+    bench.desk.saw(head_of())
+    assert bench.simulator.ahead
+    bench.desk.rest()
+    assert not bench.simulator.ahead
+
+    bench.simulator.answers = [RecordUnavailable("away")]
+    with pytest.raises(RecordUnavailable):
+        bench.act()
+    assert not bench.simulator.ahead
+
+    assert bench.act().execution_pk
+    assert seen
+    assert all(seen)
+    assert not bench.simulator.ahead
 
 
 def test_the_next_best_is_tried_when_the_best_is_taken(bench):

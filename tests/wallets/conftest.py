@@ -4,6 +4,7 @@ import shutil
 import tempfile
 import threading
 from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
@@ -104,9 +105,13 @@ class Bench:
             **{"epoch": services.kill_epoch(self.chain.key), **facts},
         )  # fmt: skip
 
-    def begin(self, planned, *, asks=(), fees=FEES):
-        """Write a draft, as the desk does it: for a `with`."""
-        return self.sender.begin(planned.intent, rows=planned.statements, asks=asks, fees=fees)
+    @contextmanager
+    def begin(self, planned, *, asks=(), fees=FEES, rows=(), sender=None):
+        """Write a draft, and ``rows`` after it, as the desk does it."""
+        of, sender = planned.intent, sender or self.sender
+        with sender.begin(of.nonce_of, payer=of.payer, asks=asks, fees=fees) as begun:
+            begun.write(of, [*planned.statements, *rows])
+            yield begun
 
     def settle(self):
         return receipts.settle(chain=self.chain, rpc=self.rpc, sender=self.sender)

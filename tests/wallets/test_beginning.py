@@ -112,9 +112,7 @@ def test_a_key_is_begun_once(bench):
 def test_a_row_that_is_taken_already_undoes_all_of_it(bench):
     planned = bench.draft()
     nobody = Statement("UPDATE wallets_transaction SET reason = %s WHERE id = 0", ["taken"])
-    rows = [*planned.statements, nobody]
-    begin = bench.sender.begin(planned.intent, rows=rows, fees=FEES)
-    with pytest.raises(KeyStands), begin as begun:
+    with pytest.raises(KeyStands), bench.begin(planned, rows=[nobody]) as begun:
         begun.answers()
     assert not Transaction.objects.exists()
     assert bench.next_nonce() == 0
@@ -126,6 +124,18 @@ def test_questions_are_answered_as_things_stood_before_it(bench):
                       {"wallet": bench.executor.pk})  # fmt: skip
     with bench.begin(bench.draft(), asks=[count, count]) as begun:
         assert begun.answers() == [(1,), (1,)]
+
+
+def test_what_was_asked_about_one_account_is_not_written_for_another(bench):
+    planned = bench.draft()
+    others = (bench.reserve.address, {}), (None, {}), (bench.executor.address, {"payer": "0x1"})
+    for nonce_of, more in others:
+        with bench.sender.begin(nonce_of, fees=FEES, **more) as begun:
+            with pytest.raises(ValueError, match="account and payer"):
+                begun.write(planned.intent, planned.statements)
+            with pytest.raises(ValueError, match="before its commit"):
+                begun.commit()
+    assert not Transaction.objects.exists()
 
 
 def test_an_engaged_switch_lets_nothing_begin(bench):
@@ -232,7 +242,7 @@ def test_who_stops_in_the_middle_keeps_the_account_no_longer_than_a_transaction_
     planned = bench.draft()
 
     def another_is_quicker():
-        with stopped.begin(planned.intent, rows=planned.statements, fees=FEES) as begun:
+        with bench.begin(planned, sender=stopped) as begun:
             assert sent(bench, bench.draft()).nonce == first  # waits for the account, and gets it
             begun.answers()
 

@@ -84,7 +84,8 @@ def at_once(draft):
     """Plan and send as the desk does it."""
 
     def act(sender):
-        with sender.begin(draft.intent, rows=draft.statements, fees=FEES) as begun:
+        with sender.begin(draft.intent.nonce_of, payer=draft.intent.payer, fees=FEES) as begun:
+            begun.write(draft.intent, draft.statements)
             begun.answers()
             begun.commit()
             begun.send()

@@ -223,6 +223,45 @@ def test_a_funding_goes_to_a_key_of_ours_only(desk, local):
         desk.client.sign(fund(planted.address, "planted"))
 
 
+def test_waking_signs_nothing_and_leaves_no_trace(desk, local):
+    first, second = prepare(local[1], key="a"), prepare(local[1], key="b")
+    desk.client.sign(first.pk)
+    before = desk.journal.read_text(), desk.client.status()["signed"]
+    for _ in range(3):
+        desk.client.wake()
+    assert (desk.journal.read_text(), desk.client.status()["signed"]) == before
+    assert Attempt.objects.get(pk=second.pk).signed_at is None
+    assert Account.recover_transaction(desk.client.sign(second.pk).raw) == local[1].address
+
+
+def test_waking_answers_nothing_so_that_the_next_answer_is_the_next_requests(desk, local):
+    attempt = prepare(local[1])
+    desk.client.status()
+    desk.client.wake()
+    assert desk.client.sign(attempt.pk).hash
+    desk.client.wake()
+    assert desk.client.status()["signed"] == 1
+
+
+def test_a_signer_that_is_away_is_not_woken_and_nobody_notices(tmp_path):
+    client = SignerClient(tmp_path / "nobody.sock")
+    client.wake()
+    with pytest.raises(SignerDown):
+        client.status()
+
+
+def test_waking_while_the_record_is_away_is_no_news(desk, local):
+    attempt = prepare(local[1])
+    desk.client.sign(attempt.pk)
+    with connection.cursor() as cursor:
+        cursor.execute(
+            "SELECT pg_terminate_backend(pid, 5000) FROM pg_stat_activity"
+            " WHERE application_name = 'test-signer'"
+        )
+    desk.client.wake()
+    assert desk.client.sign(prepare(local[1], key="b").pk).hash
+
+
 def test_an_imported_key_signs_on_its_chain(desk):
     chain = make_chain("live", is_local=False, eip155_id=56)
     wallet = services.wallet_import(

@@ -57,7 +57,7 @@ class Wallet(models.Model):
 class NonceSequence(models.Model):
     """The next nonce of one account: 1 + the highest with an attempt that is not released."""
 
-    chain = models.ForeignKey(Chain, on_delete=models.PROTECT, related_name="+")
+    chain = models.ForeignKey(Chain, on_delete=models.PROTECT, related_name="+", db_index=False)
     address = AddressField()
     next_nonce = models.PositiveBigIntegerField(default=0)
     leader_epoch = models.PositiveBigIntegerField(default=0)

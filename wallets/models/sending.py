@@ -22,9 +22,12 @@ STATUSES = [
 
 
 class Transaction(models.Model):
-    """The intent: one thing to be sent at most once, and what became of it."""
+    """The intent: one thing to be sent at most once, and what became of it.
 
-    chain = models.ForeignKey(Chain, on_delete=models.PROTECT, related_name="+")
+    Somebody waits for each index of its rows and its attempts': none is kept that nobody asks.
+    """
+
+    chain = models.ForeignKey(Chain, on_delete=models.PROTECT, related_name="+", db_index=False)
     wallet = models.ForeignKey(Wallet, on_delete=models.PROTECT, related_name="transactions")
     kind = models.CharField(
         max_length=16,
@@ -101,7 +104,9 @@ class Attempt(models.Model):
     """One signed payload for a transaction. Hash and raw bytes never change once they are set."""
 
     transaction = models.ForeignKey(Transaction, on_delete=models.PROTECT, related_name="attempts")
-    sequence = models.ForeignKey(NonceSequence, on_delete=models.PROTECT, related_name="attempts")
+    sequence = models.ForeignKey(
+        NonceSequence, on_delete=models.PROTECT, related_name="attempts", db_index=False
+    )
     nonce = models.PositiveBigIntegerField()
     purpose = models.CharField(
         max_length=8,
@@ -125,7 +130,7 @@ class Attempt(models.Model):
     tx_type = models.PositiveSmallIntegerField()
     max_fee_wei = Uint256Field()
     tip_fee_wei = Uint256Field()
-    hash = HashField(null=True, unique=True)
+    hash = HashField(null=True)
     raw = models.BinaryField(null=True)
     status = models.CharField(
         max_length=8,
@@ -156,6 +161,7 @@ class Attempt(models.Model):
                 condition=models.Q(replaces__isnull=True, released=False),
                 name="attempt_one_per_nonce",
             ),
+            models.UniqueConstraint(fields=["hash"], name="attempt_hash_once"),
             models.CheckConstraint(
                 # A gap fill replaces what missed on its nonce, if anything did.
                 condition=models.Q(purpose="gap_fill")

@@ -12,6 +12,7 @@ from django.core.management.base import BaseCommand, CommandError, CommandParser
 
 from arbsite.base.errors import ArbError
 from arbsite.base.files import write_atomic
+from arbsite.base.turns import take_turns
 from contracts.localchain.anvil import DEFAULT_PORT, PortBusy, ports_to_try
 from contracts.localchain.driver import Driver
 from contracts.localchain.market_file import market_file
@@ -20,6 +21,7 @@ from contracts.localchain.rival import Race
 from contracts.localchain.runner import run, told_to_stop
 
 DEFAULT_CHAIN_ID: Final = 31337
+PEOPLE_YIELD: Final = 5  # their niceness: they look at a block together with whoever executes on it
 KEY: Final = re.compile(r"[a-z][a-z0-9_]{0,31}")
 
 
@@ -73,6 +75,9 @@ class Command(BaseCommand):
                     node.market, chain=node.chain, noise=people, rival=people, race=race
                 )
                 self._announce(node, options)
+                if race is None:  # a rival that races has the same chance of the processor
+                    os.nice(PEOPLE_YIELD)
+                    take_turns()
                 run(node, driver, block_time_s=options["block_time"], stop=stop)
         except ArbError as error:
             raise CommandError(str(error)) from None

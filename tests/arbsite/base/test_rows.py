@@ -5,7 +5,7 @@ from django.core.exceptions import ValidationError
 from django.db import IntegrityError, connection, transaction
 from django.utils import timezone
 
-from arbsite.base.rows import KeysAhead, insert_of, rows_insert, update_of
+from arbsite.base.rows import KeysAhead, insert_of, joined, literals, rows_insert, update_of
 from execution.models import LatencySample
 from tests.wallets.conftest import make_chain
 from tests.wallets.test_api import make_wallet
@@ -82,13 +82,20 @@ def test_rows_that_have_their_keys_keep_them_and_refer_to_each_other(facts):
     history = StatusChange(transaction=row, old="", new="planned")
 
     with connection.cursor() as cursor:
-        for each in (insert_of(row), insert_of(history, history)):
-            cursor.execute(each.sql, each.values)
-            assert cursor.rowcount == each.touches
+        both = joined([insert_of(row), insert_of(history, history)])
+        cursor.execute(both.sql, both.values)
+        assert cursor.rowcount == both.touches == 2
 
     saved = Transaction.objects.create(idempotency_key="saved", **facts)
     assert held_by(Transaction.objects.get(pk=row.pk)) == held_by(saved)
     assert list(StatusChange.objects.values_list("transaction_id", flat=True)) == [row.pk] * 2
+
+
+def test_only_words_of_our_own_become_sql():
+    assert literals(["signed", "unknown"]) == "('signed', 'unknown')"
+    for other in ("it's", "a b", "", "1;"):
+        with pytest.raises(ValueError, match="only words of our own"):
+            literals(["signed", other])
 
 
 def test_keys_are_nobody_elses(facts):

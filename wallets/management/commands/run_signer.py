@@ -14,6 +14,7 @@ from django.conf import settings
 from django.core.management.base import BaseCommand, CommandError, CommandParser
 from django.db import OperationalError, connection
 
+from arbsite.base.turns import take_turns
 from contracts.models import Chain
 from wallets import adapters, kill
 from wallets.management.commands._keys import plain_errors
@@ -49,6 +50,7 @@ class Command(BaseCommand):
         peers = _peers(options["for_user"])
         path = Path(options["socket"]) if options["socket"] else adapters.signer_socket()
         _keep_memory_private()
+        take_turns()
         with plain_errors():
             signer = open_signer(
                 data_dir=settings.ARB.data_dir,
