@@ -119,6 +119,12 @@ PARTS: dict[str, tuple[str, Path, tuple[str, ...], dict[str, str]]] = {
         (*PYTEST, "-m", "prove", "tests/proofs/test_slow_node.py"),
         {},
     ),
+    "product path": (
+        "240 events through the product's own parts, each attempt in the record before it is sent",
+        ROOT,
+        (*PYTEST, "-m", "prove", "tests/proofs/test_product_path.py"),
+        {},
+    ),
     "armed": (
         "30 minutes armed beside a rival that races: nothing missed, no revert unexplained",
         ROOT,

@@ -2,7 +2,8 @@
 
 A process of its own, so that its work is not counted as ours. ``bench_next`` writes the next head
 to whoever subscribed; ``bench_times`` gives the microseconds from each head written to the bytes of
-`eth_sendRawTransaction` received. WebSocket and HTTP are answered alike.
+`eth_sendRawTransaction` received, ``bench_sent`` the hashes of what was. WebSocket and HTTP are
+answered alike.
 """
 
 import asyncio
@@ -18,6 +19,8 @@ from typing import Any
 import msgspec
 import uvloop
 from picows import WSFrame, WSListener, WSMsgType, WSTransport, ws_create_server
+
+from wallets.kernel.payload import transaction_hash
 
 BEGAN_S = 1_800_000_000  # Unix time of block 0
 WORD = "0x" + f"{10**15:064x}"
@@ -49,6 +52,7 @@ class Story:
         self.written_ns = 0
         self.follower: Socket | None = None
         self.times_us: list[float] = []
+        self.sent: list[str] = []
         self.logs = {block["header"]["hash"]: block["logs"] for block in self.blocks}
         self.headers = {block["header"]["hash"]: block["header"] for block in self.blocks}
 
@@ -58,7 +62,8 @@ class Story:
                 return WORD
             case "eth_sendRawTransaction":
                 self.times_us.append((time.perf_counter_ns() - self.written_ns) / 1_000)
-                return "0x" + "ab" * 32
+                self.sent.append("0x" + transaction_hash(bytes.fromhex(params[0][2:])).hex())
+                return self.sent[-1]
             case "eth_getLogs":
                 return self.logs.get(params[0].get("blockHash"), [])
             case "eth_getBlockByNumber":
@@ -74,6 +79,8 @@ class Story:
             case "bench_times":
                 times, self.times_us = self.times_us, []
                 return times
+            case "bench_sent":
+                return self.sent
         return None
 
 
