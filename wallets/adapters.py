@@ -35,11 +35,14 @@ _signers: Final[dict[str, SignerClient]] = {}
 _lock: Final = threading.Lock()
 
 
-def connect(*, name: str = "arb-sender") -> "psycopg.Connection[Any]":
+def connect(
+    *, name: str = "arb-sender", transaction_timeout: str = _TRANSACTION_TIMEOUT
+) -> "psycopg.Connection[Any]":
     """A database connection outside Django's: autocommit, read committed.
 
     Its statements are few and the same each time, and somebody waits for them: each is parsed once
-    and planned once. Django's own never are, for the sake of poolers between.
+    and planned once. Django's own never are, for the sake of poolers between. None of its
+    transactions outlives ``transaction_timeout``, as PostgreSQL writes it.
     """
     params: dict[str, Any] = dict(django_connection.get_connection_params())
     params.pop("cursor_factory", None)
@@ -55,7 +58,7 @@ def connect(*, name: str = "arb-sender") -> "psycopg.Connection[Any]":
     )
     if connection.info.server_version >= _HAS_TRANSACTION_TIMEOUT:
         connection.execute(
-            "SELECT set_config('transaction_timeout', %s, false)", (_TRANSACTION_TIMEOUT,)
+            "SELECT set_config('transaction_timeout', %s, false)", (transaction_timeout,)
         )
     return connection
 

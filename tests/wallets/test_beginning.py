@@ -229,13 +229,13 @@ def test_on_a_nonce_that_a_missed_bundle_gave_back_it_is_a_typed_reuse(private):
 
 
 def test_who_stops_in_the_middle_keeps_the_account_no_longer_than_a_transaction_may_take(
-    bench, monkeypatch
+    bench,
 ):
     first = opened(bench)
-    monkeypatch.setattr(adapters, "_TRANSACTION_TIMEOUT", "300ms")
     made = bench.sender
     stopped = Sender(
-        chain=made.chain, connect=partial(adapters.connect, name="test-sender"),
+        chain=made.chain,
+        connect=partial(adapters.connect, name="test-sender", transaction_timeout="300ms"),
         signer=bench.desk.client, rpc=bench.rpc, relay=PublicRelay(bench.rpc),
         notify=lambda pk: None,
     )  # fmt: skip
