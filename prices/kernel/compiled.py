@@ -168,6 +168,17 @@ def _break_even(table, levels, ring, hops):
 
 
 @machine_code
+def _break_even_through(table, levels, pair):
+    """Break-even rates of all rings through a pair whose depth outgrew what they stood on."""
+    offsets = table[table[THROUGH_OFFSETS] :]
+    through = table[table[THROUGH] :]
+    hops = np.zeros(4, dtype=np.int64)
+    _break_even(table, levels, pair, hops)
+    for at in range(offsets[pair], offsets[pair + 1]):
+        _break_even(table, levels, through[at], hops)
+
+
+@machine_code
 def break_even(table, levels):
     """Every ring's break-even rate, from the costs and terms in ``levels``."""
     hops = np.zeros(4, dtype=np.int64)
@@ -260,10 +271,7 @@ def touch(rates, table, levels, pool):
     offsets = table[table[THROUGH_OFFSETS] :]
     through = table[table[THROUGH] :]
     if outgrown:
-        hops = np.zeros(4, dtype=np.int64)
-        _break_even(table, levels, pair, hops)
-        for at in range(offsets[pair], offsets[pair + 1]):
-            _break_even(table, levels, through[at], hops)
+        _break_even_through(table, levels, pair)
     best = levels[LEVELS:]
     bound = levels[LEVELS + 8 * pairs :]
     rings3 = table[table[RINGS3] :]
@@ -578,7 +586,7 @@ def _through_one(rates, table, levels, pool, pair, found):
     outgrown = _refresh_directed(rates, table, levels, 2 * pair)
     outgrown |= _refresh_directed(rates, table, levels, 2 * pair + 1)
     if outgrown:
-        touch(rates, table, levels, pool)  # break-even rates of all its rings follow
+        _break_even_through(table, levels, pair)
     table[EPOCH] += np.uint32(1)
     table[table[POOL_STAMPS] + pool] = table[EPOCH]
     offsets = table[table[THROUGH_OFFSETS] :]

@@ -124,9 +124,10 @@ def test_where_not_all_fit_the_best_rates_after_fees_are_kept(seed, most):
     threshold=st.sampled_from((0, 5, 50)),
     gas_gwei=st.sampled_from((0, 1, 5, 50)),
     sources=st.sampled_from(((FIRST_POOL,), (aave(),), (FIRST_POOL, aave(bps=9)))),
+    pools=st.integers(1, 2),
 )
 def test_nothing_that_may_be_executed_is_missed_however_costs_and_pools_move(
-    seed, max_hops, threshold, gas_gwei, sources
+    seed, max_hops, threshold, gas_gwei, sources, pools
 ):
     rng = random.Random(seed)  # noqa: S311 - reproducible markets
     market, search, cycles = made(seed, max_hops=max_hops)
@@ -149,18 +150,46 @@ def test_nothing_that_may_be_executed_is_missed_however_costs_and_pools_move(
             assert each.net_wei <= ranks[path]
         if touched is not None:
             assert all(any(e >> 1 in touched for e in path) for path in ranks)
-        touched = move(market.book, rng)
+        touched = move(market.book, rng, pools=pools)
 
 
 @settings(max_examples=30)
-@given(seed=seeds, max_hops=hop_counts, pools=st.integers(0, 3))
-def test_the_one_call_for_a_few_pools_says_what_its_steps_say(seed, max_hops, pools):
+@given(seed=seeds, gas_gwei=st.sampled_from((1, 5, 50)))
+def test_a_market_that_grows_pool_by_pool_is_searched_as_what_it_has_become(seed, gas_gwei):
+    """Break-even rates stand on depth: what was too small for its gas pays once it is deep."""
+    market = make_market(seed, tokens=TOKENS, pools=POOLS, noise=0.02)
+    book, lenders, policy = market.book, market.lenders(), Policy(min_profit_threshold_bps=0)
+    costs = market.costs(gas_price_wei=Wei(gas_gwei * 10**9))
+    cycles = find_cycles(book.pools, lendable=market.lendable, max_hops=3)
+    grown = [PoolState(i, book.reserve0[i], book.reserve1[i]) for i in range(POOLS)]
+    small = [
+        PoolState(i, book.reserve0[i] // 1_000, book.reserve1[i] // 1_000) for i in range(POOLS)
+    ]
+    book.apply_block(block_ref(101), small)
+    search = Search(book, lendable=market.lendable, most=100_000)
+    search.price(lenders=lenders, costs=costs, policy=policy)
+    for number, state in enumerate(grown, start=102):
+        touched = book.apply_block(block_ref(number), [state])
+        found = {path for _, path in search.paying(touched).paths}
+        best = executable(
+            market, cycles, lenders=lenders, costs=costs, policy=policy, through=touched
+        )
+        assert best.keys() <= found
+
+
+@settings(max_examples=30)
+@given(
+    seed=seeds, max_hops=hop_counts, pools=st.integers(0, 3), gas_wei=st.sampled_from((1, 10**9))
+)
+def test_the_one_call_for_a_few_pools_says_what_its_steps_say(seed, max_hops, pools, gas_wei):
     rng = random.Random(seed)  # noqa: S311 - reproducible markets
     market, search, _ = made(seed, max_hops=max_hops)
     _, steps, _ = made(seed, max_hops=max_hops)
     for each in (search, steps):
         each.price(
-            lenders=market.lenders(), costs=market.costs(gas_price_wei=Wei(1)), policy=Policy()
+            lenders=market.lenders(),
+            costs=market.costs(gas_price_wei=Wei(gas_wei)),
+            policy=Policy(),
         )
     for _ in range(4):
         touched = move(market.book, rng, pools=pools)
@@ -182,6 +211,7 @@ def test_the_one_call_for_a_few_pools_says_what_its_steps_say(seed, max_hops, po
 
         found = list(search.likeliest(touched))
 
+        assert np.array_equal(search.break_even, steps.break_even)  # also of what grew deep
         assert len(found) == len(set(found))
         assert set(found) == wanted
         assert [rank for rank, _ in found] == sorted((rank for rank, _ in found), reverse=True)
