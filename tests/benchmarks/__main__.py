@@ -4,6 +4,7 @@ import json
 import os
 import sys
 from collections.abc import Callable, Mapping
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +12,12 @@ from rich.console import Console
 from rich.table import Table
 
 Entries = Mapping[str, Mapping[str, Any]]
+
+
+def _machine(name: str = "machine") -> Entries:
+    from tests.benchmarks import machine_bench
+
+    return machine_bench.measure(name)
 
 
 def _kernels() -> Entries:
@@ -86,6 +93,7 @@ def _stack() -> Entries:
 
 
 PARTS: tuple[tuple[str, Callable[[], Entries]], ...] = (
+    ("the machine", _machine),
     ("the exact size", _kernels),
     ("search and memory", _search),
     ("signing", _signing),
@@ -98,6 +106,7 @@ PARTS: tuple[tuple[str, Callable[[], Entries]], ...] = (
     ("sending", _sending),
     ("opportunities stored", _storage),
     ("the whole stack", _stack),
+    ("the machine once more", partial(_machine, "machine at the end")),
 )
 PROMISED = ("P1", "P2", "P3", "P4", "P5", "P6", "P7", "P8", "P9", "P11", "P12", "P13")
 
