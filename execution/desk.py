@@ -298,7 +298,6 @@ class Desk:
         commit took the time since then."""
         row, planned = draft.row, draft.planned.row
         recorded_ns = time.perf_counter_ns()
-        services.execution_written(row)
         acted = Acted(execution_pk=row.pk)
         if self.may_sign:
             try:
@@ -308,6 +307,7 @@ class Desk:
                 acted = refusal(error, chain_key=self.chain.key)
                 acted = replace(acted, execution_pk=row.pk)
                 self._end_unsent(planned, str(error))
+        services.execution_written(row)  # pages wait for the wire, not the wire for them
         services.latency_record(
             chain=self.chain, execution_pk=row.pk, stages_us=timeline.microseconds()
         )
