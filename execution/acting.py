@@ -20,7 +20,7 @@ from contracts.models import Chain
 from execution import services
 from execution.desk import Desk
 from execution.kernel.latency import Stage, Timeline
-from execution.models import Execution
+from execution.models import Execution, FastModeConfig
 from execution.threads import RECORD_AWAY, Threads
 from execution.ticks import Ticks
 from execution.wanted import Acted, Wanted, wanted_from
@@ -51,7 +51,7 @@ class Acting:
     ) -> None:
         self.chain = chain
         self.desk: Desk | None = None
-        self.max_slippage_bps = 50
+        self.config: FastModeConfig | None = None  # the limits; without any nothing is planned
         self._threads = threads
         self._settle = settle
         self._again = again
@@ -340,8 +340,8 @@ class Acting:
         *,
         request: Execution | None = None,
     ) -> Wanted | None:
-        head = session.watcher.head
-        if head is None or head.hash != evaluation.block.hash:
+        head, config = session.watcher.head, self.config
+        if config is None or head is None or head.hash != evaluation.block.hash:
             return None  # a newer block was taken: what was found on the old one is superseded
         return wanted_from(
             session.watcher,
@@ -351,7 +351,7 @@ class Acting:
             opportunity_pk=request.opportunity_id
             if request
             else session.lives.by_identity.get(evaluation.identity),
-            max_slippage_bps=self.max_slippage_bps,
+            config=config,
             request_pk=request.pk if request else None,
         )
 

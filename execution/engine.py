@@ -240,7 +240,7 @@ class Engine:
 
     def _open(self, monitor: Monitor) -> PriceSession:
         mode = fast_mode.fast_mode_ensure(chain=self.chain)
-        self._acting.max_slippage_bps = mode.config.max_slippage_bps
+        self._acting.config = mode.config
         session = PriceSession(
             monitor,
             mode="stream",
@@ -273,7 +273,10 @@ class Engine:
         acting = self._acting.hunt(session, touched, received_ns=step.received_ns)
         if acting is not None:
             await asyncio.wait([acting], timeout=DESK_FIRST_S)
-        session.scan(touched)
+        result = session.scan(touched)
+        if acting is None and result is not None and result.executable:
+            # What costs opened where no pool was touched is known by the scan alone.
+            self._acting.hunt(session, frozenset(), received_ns=step.received_ns)
         self._acting.place(session)
         self._acting.rehearse(session)
         self._settling.spawn()
@@ -317,7 +320,7 @@ class Engine:
 
     def _obey(self, session: PriceSession, monitor: Monitor, mode: FastMode) -> None:
         """Take the limits and the mode as they are now, without losing the book."""
-        self._acting.max_slippage_bps = mode.config.max_slippage_bps
+        self._acting.config = mode.config
         limits = _limits(mode, tips=self._tips())
         if limits != session.limits:
             session.limits = limits

@@ -9,6 +9,7 @@ from contracts.models import Chain
 from execution.kernel import gate
 from execution.kernel.latency import Timeline
 from execution.kernel.plan import Plan, plan_to_simulate, validity_for
+from execution.models import FastModeConfig
 from prices.kernel.costs import NO_TIP, TipTerms
 from prices.kernel.opportunity import Evaluation
 from prices.kernel.waterfall import Reason, tipped
@@ -22,7 +23,8 @@ class Wanted:
     """One thing to act on. ``plan`` is made where the book is, so that it fits its block.
 
     ``base_fee_wei``: of the next block, 0 where the chain has none. ``threshold``: the least net
-    profit, raw units of the borrow token.
+    profit, raw units of the borrow token. ``config_pk``: the version of the limits that it was
+    planned by.
     """
 
     evaluation: Evaluation
@@ -34,6 +36,7 @@ class Wanted:
     token_pk: int
     base_fee_wei: Wei
     threshold: TokenAmount
+    config_pk: int
     request_pk: int | None = None
 
     @property
@@ -118,17 +121,20 @@ def wanted_from(
     chain: Chain,
     timeline: Timeline,
     opportunity_pk: int | None,
-    max_slippage_bps: int,
+    config: FastModeConfig,
     request_pk: int | None = None,
 ) -> Wanted:
-    """Everything the desk needs, taken from the book while it stands at the evaluation's block."""
+    """Everything the desk needs, taken from the book while it stands at the evaluation's block.
+
+    ``config``: the limits of the watcher's policy, as its caller took both.
+    """
     book, registry, head = watcher.book, watcher.registry, watcher.head
     assert head is not None  # noqa: S101  nothing is evaluated before the first load
     plan = plan_to_simulate(
         evaluation,
         book=book,
         policy=watcher.policy,
-        max_slippage_bps=Bps(max_slippage_bps),
+        max_slippage_bps=Bps(config.max_slippage_bps),
         validity=validity_for(block_time_ms=chain.block_time_ms, blocks=VALID_BLOCKS),
         block_timestamp_s=head.timestamp_s,
     )
@@ -149,6 +155,7 @@ def wanted_from(
         token_pk=registry.tokens[evaluation.borrow_token].pk,
         base_fee_wei=base_fee,
         threshold=watcher.policy.threshold(evaluation.borrow_amount),
+        config_pk=config.pk,
         request_pk=request_pk,
     )
 

@@ -5,7 +5,7 @@ import asyncio
 import pytest
 
 from execution.acting import Acting, huntable
-from execution.models import Execution
+from execution.models import Execution, FastModeConfig
 from execution.threads import Threads
 from execution.wanted import Acted
 from prices.chain_state import read_market
@@ -48,6 +48,7 @@ class DeskOfOneExecutor:
 
     def __init__(self):
         self.asked = []
+        self.plans = []  # (least profit that the contract holds, version of the limits)
         self.rested = 0
 
     def rest(self):
@@ -55,6 +56,7 @@ class DeskOfOneExecutor:
 
     def act(self, wanted):
         self.asked.append(wanted.evaluation.identity)
+        self.plans.append((wanted.plan.min_profit, wanted.config_pk))
         if len(self.asked) == 1:
             return Acted("in_flight", "busy", stops_all=True)
         return Acted(execution_pk=len(self.asked))
@@ -75,7 +77,7 @@ def paying(monitor, market):  # noqa: F811
     raise AssertionError("no block brought two opportunities")
 
 
-def hunted(session, touched, desk, *, times=1):
+def hunted(session, touched, desk, *, times=1, config=None):
     """What the desk was asked about, in ``times`` hunts that come at one moment."""
 
     async def run():
@@ -85,6 +87,7 @@ def hunted(session, touched, desk, *, times=1):
             acting.hunt(session, touched, received_ns=0)
 
         acting = Acting(chain=session.chain, threads=threads, settle=lambda: None, again=again)
+        acting.config = config or FastModeConfig(pk=1)
         acting.open(desk)
         for _ in range(times):
             acting.hunt(session, touched, received_ns=0)
@@ -108,6 +111,21 @@ def test_a_hunt_that_met_a_busy_desk_comes_again_and_begins_with_the_best(paying
     best = next(huntable(session.watcher, touched)).identity
 
     assert hunted(session, touched, DeskOfOneExecutor(), times=3) == [best, best]
+
+
+def test_what_is_hunted_is_planned_by_the_limits_that_stand_and_names_them(paying):
+    session, touched = paying
+    plans = []
+    for config in (
+        FastModeConfig(pk=1, max_slippage_bps=0),
+        FastModeConfig(pk=2, max_slippage_bps=5_000),
+    ):
+        desk = DeskOfOneExecutor()
+        hunted(session, touched, desk, config=config)
+        plans.append(desk.plans[0])
+    (strict, first), (loose, second) = plans
+    assert strict > loose
+    assert (first, second) == (1, 2)
 
 
 def test_a_head_that_nobody_acts_on_lets_what_waits_beside_go_on(paying):
@@ -149,6 +167,7 @@ def test_while_a_person_waits_for_the_executor_automation_leaves_it_to_them(payi
             acting.hunt(session, touched, received_ns=0)
 
         acting = Acting(chain=session.chain, threads=threads, settle=again, again=again)
+        acting.config = FastModeConfig(pk=1)
         acting.open(desk)
         for _ in range(3):  # three rounds of the control loop; each answer ends with a hunt
             await acting.answer_all(session, [request] if desk.persons < 2 else [])

@@ -168,6 +168,7 @@ async def carry_out(chain, session, desk, *, ws_url, rounds):
 
     watcher, threads = session.watcher, Threads("desk", "write", "settle")
     acting = Acting(chain=chain, threads=threads, settle=lambda: None)
+    acting.config = rounds.standing.mode.config
     acting.open(desk)
     feed = Feed(
         urls=[ws_url], chain_id=CHAIN_ID, addresses=watcher.registry.addresses, block_time_ms=450,

@@ -22,7 +22,7 @@ from execution.desk import Desk
 from execution.kernel.latency import Timeline
 from execution.kernel.plan import encode_execute
 from execution.leader import Leadership
-from execution.models import Execution
+from execution.models import Execution, FastModeConfig
 from execution.simulator import Simulated
 from execution.tips import tips_now
 from execution.wanted import Acted, Wanted, wanted_from
@@ -54,7 +54,7 @@ class Found:
     watcher: Watcher
     evaluation: Evaluation
     opportunity_pk: int | None
-    max_slippage_bps: int
+    config: FastModeConfig
 
     @property
     def symbol(self) -> str:
@@ -74,7 +74,7 @@ class Found:
             chain=self.chain,
             timeline=Timeline(event_ns=time.perf_counter_ns()),
             opportunity_pk=self.opportunity_pk,
-            max_slippage_bps=self.max_slippage_bps,
+            config=self.config,
             request_pk=request_pk,
         )
 
@@ -87,7 +87,7 @@ class Market:
         config = fast_mode.fast_mode_ensure(chain=chain).config
         receiver = Deployment.objects.filter(chain=chain, kind="receiver", active=True).first()
         self.chain = chain
-        self.max_slippage_bps = config.max_slippage_bps
+        self.config = config
         self.watcher = prices_adapters.watcher(
             monitor,
             min_profit_bps=config.min_profit_threshold_bps,
@@ -114,7 +114,7 @@ class Market:
             watcher=watcher,
             evaluation=evaluation,
             opportunity_pk=opportunity_pk,
-            max_slippage_bps=self.max_slippage_bps,
+            config=self.config,
         )
 
 
