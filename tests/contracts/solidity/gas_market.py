@@ -37,7 +37,8 @@ def bytecode(name: str) -> bytes:
 
 @dataclass(kw_only=True)
 class GasMarket:
-    """Tokens A, B, C; Uniswap V2 pairs A/B twice, B/C, C/A and a second C/A; Aave lending A."""
+    """Tokens A to D; Uniswap V2 pairs A/B twice, B/C, C/A and a second C/A, C/D, D/A; Aave lending
+    A."""
 
     chain: LocalChain
     receiver: str = ""
@@ -94,17 +95,14 @@ def gas_market() -> Iterator[GasMarket]:
         market = GasMarket(chain=chain)
         factories = _exchanges(market, build=build)
         _receiver(market, factories, build=build)
+        _fourth_token(market, factories[0], build=build)
         _age(market, build=build)
         yield market
 
 
 def _exchanges(market: GasMarket, *, build: Builder) -> list[str]:
     for symbol in "ABC":
-        code = own("MarketToken").creation + encode(
-            ["string", "string", "uint8", "address"], [symbol, symbol, 18, OWNER]
-        )
-        market.tokens[symbol] = build.create(code)
-        _mint(market, symbol, OWNER, 100 * DEPTH, build=build)
+        _token(market, symbol, build=build)
     reserve = aave.Reserve(
         symbol="A", address=market.tokens["A"], decimals=18, supplied=TokenAmount(10 * DEPTH)
     )
@@ -113,22 +111,44 @@ def _exchanges(market: GasMarket, *, build: Builder) -> list[str]:
     for number, symbols in enumerate((("AB", "BC", "CA"), ("AB", "CA"))):
         factory = build.create(uniswap("UniswapV2Factory").creation + encode(["address"], [OWNER]))
         factories.append(factory)
-        for first, second in symbols:
-            one, two = market.tokens[first], market.tokens[second]
-            create = encode_call("createPair(address,address)", one, two)
-            build.call(factory, create, gas=4_000_000)
-            build.flush()
-            found = decode_address(market.view(factory, "getPair(address,address)", one, two))
-            name = f"{first}{second}{number}"
-            market.pools[name] = found
-            _mint(market, first, found, DEPTH, build=build)
-            # The second A/B pair gives 5 % more B than the others are worth.
-            _mint(
-                market, second, found, DEPTH * (105 if name == "AB1" else 100) // 100, build=build
-            )
-            build.call(found, encode_call("mint(address)", OWNER), gas=400_000)
+        for pair in symbols:
+            _pair(market, factory, f"{pair}{number}", build=build)
     build.flush()
     return factories
+
+
+def _token(market: GasMarket, symbol: str, *, build: Builder) -> None:
+    code = own("MarketToken").creation + encode(
+        ["string", "string", "uint8", "address"], [symbol, symbol, 18, OWNER]
+    )
+    market.tokens[symbol] = build.create(code)
+    _mint(market, symbol, OWNER, 100 * DEPTH, build=build)
+
+
+def _pair(market: GasMarket, factory: str, name: str, *, build: Builder) -> None:
+    first, second = name[:2]
+    one, two = market.tokens[first], market.tokens[second]
+    create = encode_call("createPair(address,address)", one, two)
+    build.call(factory, create, gas=4_000_000)
+    build.flush()
+    found = decode_address(market.view(factory, "getPair(address,address)", one, two))
+    market.pools[name] = found
+    _mint(market, first, found, DEPTH, build=build)
+    # The second A/B pair gives 5 % more B than the others are worth.
+    _mint(market, second, found, DEPTH * (105 if name == "AB1" else 100) // 100, build=build)
+    build.call(found, encode_call("mint(address)", OWNER), gas=400_000)
+
+
+def _fourth_token(market: GasMarket, factory: str, *, build: Builder) -> None:
+    """After all else, so that no address of the shorter paths depends on it."""
+    _token(market, "D", build=build)
+    added = ("CD0", "DA0")
+    for name in added:
+        _pair(market, factory, name, build=build)
+    listed = [market.pools[name] for name in added]
+    register = encode_call("registerPools(address,address[])", factory, listed)
+    build.call(market.receiver, register, gas=1_000_000)
+    build.flush()
 
 
 def _mint(market: GasMarket, symbol: str, holder: str, amount: int, *, build: Builder) -> None:

@@ -12,6 +12,7 @@ import pytest
 from eth_utils.crypto import keccak
 
 from contracts.kernel.abi import decode_uint
+from prices.adapters import gas_measured_at_build
 from tests.contracts.solidity.gas_market import (
     AAVE,
     FIRST_POOL,
@@ -46,6 +47,12 @@ def measured(market: GasMarket) -> dict[str, dict[str, dict[str, int]]]:
     paths = {
         "2_hops": [market.hop("AB1", "A"), market.hop("AB0", "B")],
         "3_hops": [market.hop("AB1", "A"), market.hop("BC0", "B"), market.hop("CA0", "C")],
+        "4_hops": [
+            market.hop("AB1", "A"),
+            market.hop("BC0", "B"),
+            market.hop("CD0", "C"),
+            market.hop("DA0", "D"),
+        ],
     }
     lenders = {
         "first_pool": (market.pools["AB1"], []),
@@ -93,6 +100,17 @@ def test_the_gas_snapshot_is_fresh(measured):
     if os.environ.get("GAS_SNAPSHOT") == "write":
         SNAPSHOT.write_text(json.dumps(measured, indent=2) + "\n")
     assert json.loads(SNAPSHOT.read_text()) == measured
+
+
+def test_the_search_begins_with_these_figures_for_every_length_that_it_finds():
+    """The dearest of each kind; what nobody measured would never be executed."""
+    measured = json.loads(SNAPSHOT.read_text())
+    known = {(lender.value, hops): gas for (lender, hops), gas in gas_measured_at_build().items()}
+    assert known == {
+        (lender, hops): measured[f"{hops}_hops"][lender]["first_profit"]
+        for lender in ("first_pool", "aave_v3")
+        for hops in (2, 3, 4)
+    }
 
 
 def test_profit_in_the_event_is_the_change_of_balance(market):
