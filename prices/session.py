@@ -12,6 +12,7 @@ from arbsite.base import alerts
 from contracts.models import Chain, Pool
 from prices import adapters, recorder, services
 from prices.chain_state import MarketRead
+from prices.kernel.book import PoolState
 from prices.kernel.costs import NO_TIP, TipTerms
 from prices.kernel.opportunity import Evaluation
 from prices.kernel.scan import ScanResult
@@ -164,12 +165,23 @@ class PriceSession:
     def take_check(self, result: CheckResult) -> None:
         """Take a comparison of book and chain: quarantine what differs, raise one alert each."""
         self.watcher.take_lenders(result.read)
+        self._take_unknown(result.read)
         for i, why in result.wrong.items():
             self.watcher.book.quarantine(i, why)
             self.dirty.add(i)
             self._flagged.add(i)
             pool = self.watcher.registry.pools[i].address
             logger.error("pool quarantined", extra={"pool": pool, "why": why})
+
+    def _take_unknown(self, read: MarketRead) -> None:
+        """Pools that an earlier read did not give join the book, if it still stands at this one."""
+        book = self.watcher.book
+        if book.head is None or book.head.hash != read.block.hash:
+            return
+        for i in book.unknown & read.reserves.keys():
+            book.load_pool(PoolState(i, *read.reserves[i]), block_hash=read.block.hash)
+            self.dirty.add(i)
+            self._flagged.add(i)
 
     def write_quarantines(self, result: CheckResult) -> None:
         """Keep quarantines in the registry, with an alert for each. Database."""

@@ -91,6 +91,7 @@ class Watcher:
     def load(self, read: MarketRead) -> frozenset[int]:
         """Take the whole market as read at one block. Returns: pools that differ from before."""
         before = self.book.snapshot()
+        distrusted = self.book.untrusted is not None  # all was decided as stale meanwhile
         self.book.load(read.block, read.reserves)
         self._take_head(read.head)
         self.take_lenders(read)
@@ -103,7 +104,7 @@ class Watcher:
         touched = frozenset(
             i
             for i, pair in read.reserves.items()
-            if before.reserves[i] != pair or i in before.unknown
+            if distrusted or before.reserves[i] != pair or i in before.unknown
         ) | (frozenset(self.book.unknown) - before.unknown)
         self.updates += len(touched)
         return touched

@@ -121,7 +121,8 @@ def evaluate(
 
     Best: the largest net in the native coin over the lendable rotations and their lenders, among
     sizes that earn something before gas; where none does, among the fallback sizes of MONEY
-    section 1. A way whose costs are not all known comes after every way whose costs are.
+    section 1. A way whose costs are not all known comes after every way whose costs are, and one
+    that the contract's own minimum refuses after those that it takes.
 
     Returns: None where prod S <= prod R (not an opportunity), where a pool is empty or unknown,
         or where no lender of ``lenders`` fits.
@@ -222,7 +223,7 @@ def _best(
     policy: Policy,
 ) -> _Choice | None:
     best: _Choice | None = None
-    best_rank: tuple[bool, int] | None = None
+    best_rank: tuple[bool, bool, int] | None = None
     for start, token, lender in ways:
         turned = [*hops[start:], *hops[:start]] if start else hops
         cap = policy.max_position.get(token)
@@ -234,7 +235,9 @@ def _best(
         paid = paid_in_native(
             size.profit, hops=len(hops), kind=lender.kind, costs=costs, rate=rate, least=least
         )
-        rank = (paid.complete, rate.scaled_worth(size.profit + paid.total) if rate else 0)
+        net = size.profit + paid.total
+        meets = size.profit >= policy.contract_min_profit.get(token, 0)
+        rank = (paid.complete, meets, rate.scaled_worth(net) if rate else 0)
         if best_rank is None or rank > best_rank:
             best = _Choice(start, token, lender, size, rate, paid)
             best_rank = rank

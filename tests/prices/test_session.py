@@ -1,5 +1,7 @@
 """A watcher with its writer: lives, batches, quarantines, and the book against the chain."""
 
+from dataclasses import replace
+
 import pytest
 from django.db import OperationalError, connection
 
@@ -12,6 +14,7 @@ from prices.chain_state import quote_disagreements, read_market
 from prices.kernel.lives import LifeEvent
 from prices.models import Monitor, Opportunity, PoolState
 from prices.session import Limits, PriceSession
+from prices.state_check import CheckResult
 
 pytestmark = pytest.mark.django_db
 
@@ -70,6 +73,28 @@ def test_a_quote_is_what_get_amounts_out_says_pool_by_pool(session, market):
         data = abi.encode_call("getAmountsOut(uint256,address[])", amount_in, path)
         answer = market.rpc.eth_call(to=pool.router, data=data, block=at)
         assert abi.decode_result(["uint256[]"], answer)[0][-1] == amount_out
+
+
+def test_a_pool_that_one_read_did_not_give_joins_with_the_next_check(monitor, market):
+    session = make_session(monitor)
+    whole = read_market(market.rpc, session.watcher.registry)
+    lacking = {i: pair for i, pair in whole.reserves.items() if i != 0}
+    session.take_read(replace(whole, reserves=lacking))
+    session.scan(frozenset())
+    book = session.watcher.book
+    assert book.unknown == {0}
+    session.take_check(CheckResult(read=whole, wrong={}))
+    session.scan(frozenset())
+    assert not book.unknown
+    assert (book.reserve0[0], book.reserve1[0]) == whole.reserves[0]
+    assert session.watcher.scanner.lives.current().keys() == lives_of(whole, monitor).keys()
+
+
+def lives_of(read, monitor):
+    """What a session that never missed anything holds at this read."""
+    other = make_session(monitor)
+    other.scan(other.take_read(read))
+    return other.watcher.scanner.lives.current()
 
 
 def test_a_life_has_one_row_from_birth_to_end(session, market):

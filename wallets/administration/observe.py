@@ -12,6 +12,7 @@ from contracts.kernel.abi import Call
 from contracts.kernel.jsonrpc import RpcError, hex_bytes, hex_int
 from contracts.models import Chain, Deployment, Dex, Pool, Token
 from contracts.rpc import HttpRpc
+from contracts.services import registry_touch
 from wallets import push
 from wallets.administration import builds
 from wallets.models import Assignment, Wallet
@@ -142,10 +143,14 @@ def deployment_observe(rpc: HttpRpc, *, deployment: Deployment) -> Observation:
         row = Deployment.objects.select_for_update().get(pk=deployment.pk)
         if row.observed_block is not None and row.observed_block > seen.block_number:
             return seen  # a slower reader must not undo what a later block said
-        row.observed = {**seen.as_json(), "desired": row.observed.get("desired", {})}
+        told = seen.as_json()
+        moved = row.observed.get("minProfit") != told["minProfit"]
+        row.observed = {**told, "desired": row.observed.get("desired", {})}
         row.observed_block, row.observed_at = seen.block_number, timezone.now()
         row.save(update_fields=["observed", "observed_block", "observed_at"])
         _assignments_learn(row, seen)
+        if moved and row.kind == "receiver":  # what a search holds opportunities against
+            registry_touch(chain_key=str(chain.key))
         transaction.on_commit(lambda: push.contract_changed(row.pk), robust=True)
     deployment.refresh_from_db()
     return seen

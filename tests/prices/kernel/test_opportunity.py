@@ -29,6 +29,34 @@ def decide(market, *, cycle, cycles, lenders=None, policy=None, costs=None):
     )
 
 
+def test_a_token_whose_minimum_the_contract_would_refuse_hides_none_that_it_takes():
+    pools = [PoolSpec(address=address(i), token0=0, token1=1, fee_bps=25) for i in range(2)]
+    book = PoolBook(tokens=[address(8), address(9)], pools=pools)
+    book.load(block_ref(1), {0: (1_000 * ONE, 600_000 * ONE), 1: (1_000 * ONE, 630_000 * ONE)})
+    cycles = find_cycles(book.pools, lendable=[0, 1])
+    costs = Costs(
+        gas_price_wei=10**9, l1_fee_wei=0, gas=GAS, native_rates=native_rates(book, native=0)
+    )
+
+    def best(policy):
+        found = [
+            evaluate(
+                book, cycles=cycles, cycle=cycle, costs=costs, policy=policy,
+                lenders={0: [FIRST_POOL], 1: [FIRST_POOL]},
+            )
+            for cycle in range(len(cycles))
+        ]  # fmt: skip
+        (one,) = [each for each in found if each and each.verdict is Verdict.EXECUTABLE]
+        return one
+
+    free = best(Policy())
+    richest = free.borrow_token
+    too_much = free.waterfall.expected_profit + 1
+    other = best(Policy(contract_min_profit={richest: too_much, 1 - richest: 1}))
+    assert other.borrow_token == 1 - richest
+    assert 0 < other.net_wei <= free.net_wei
+
+
 @settings(max_examples=30)
 @given(seed=st.integers(0, 10_000))
 def test_the_way_taken_is_the_best_of_all_ways(seed):

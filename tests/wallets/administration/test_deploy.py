@@ -6,7 +6,7 @@ import pytest
 
 from arbsite.base.models import AuditEvent
 from contracts.kernel.jsonrpc import hex_int
-from contracts.models import Deployment, Dex, Pool, Token
+from contracts.models import Chain, Deployment, Dex, Pool, Token
 from tests.wallets.administration.conftest import Crash, accept_as, broken_at_every_step, funded
 from wallets import kill, services
 from wallets.administration import builds
@@ -54,6 +54,21 @@ def test_a_minimum_profit_is_five_cents_of_a_dollar_token(office, deployed):
     assert by_symbol["USDT"] == 5 * 10**16
     assert by_symbol["USDC"] == 5 * 10**4
     assert 8 * 10**13 < by_symbol["WBNB"] < 9 * 10**13  # five cents at about 600 dollars
+
+
+def test_another_minimum_on_chain_has_watchers_load_anew_and_the_same_one_does_not(
+    office, deployed
+):
+    """An opportunity below it is none; what was read before the contract said otherwise is past."""
+    deployment_observe(office.rpc, deployment=deployed)
+    before = Chain.objects.get(key=deployed.chain_id).registry_revision
+    deployment_observe(office.rpc, deployment=deployed)
+    assert Chain.objects.get(key=deployed.chain_id).registry_revision == before
+    token, least = next(iter(deployed.observed["minProfit"].items()))
+    deployed.observed["minProfit"][token] = str(int(least) + 1)  # as it was before
+    deployed.save()
+    deployment_observe(office.rpc, deployment=deployed)
+    assert Chain.objects.get(key=deployed.chain_id).registry_revision == before + 1
 
 
 def test_a_second_run_sends_nothing(office, deployed):
