@@ -40,10 +40,12 @@ class Parcel:
     gas_price_wei: int
     tip_to: str | None = None
 
-    @property
-    def replacement_id(self) -> str:
-        """A UUID of version 4's form that whoever lacks the bytes cannot guess, nor cancel by."""
-        digest = keccak_256(_ID_SALT + self.raw).digest()
+    def replacement_id(self, *, block: int) -> str:
+        """A UUID of version 4's form that whoever lacks the bytes cannot guess, nor cancel by.
+
+        One for each block: of two bundles with the same id the later one replaces the earlier.
+        """
+        digest = keccak_256(_ID_SALT + block.to_bytes(8, "big") + self.raw).digest()
         return str(UUID(bytes=bytes(digest[:16]), version=4))
 
 
@@ -70,7 +72,7 @@ def send_params(
         return named
     bundle: dict[str, Any] = {"txs": ["0x" + parcel.raw.hex()] if parcel.raw else []}
     if entry.dialect is Dialect.FLASHBOTS:
-        bundle |= {"blockNumber": hex(block), "replacementUuid": parcel.replacement_id}
+        bundle |= {"blockNumber": hex(block), "replacementUuid": parcel.replacement_id(block=block)}
     else:
         bundle["maxBlockNumber"] = block
     if entry.auth is Auth.SOUL_POINT and credential:
@@ -90,6 +92,6 @@ def call_params(raws: Sequence[bytes], *, block: int, state_block: int | str) ->
     ]
 
 
-def cancel_params(parcel: Parcel) -> list[object]:
-    """Parameters that take a bundle back."""
-    return [{"replacementUuid": parcel.replacement_id}]
+def cancel_params(parcel: Parcel, *, block: int) -> list[object]:
+    """Parameters that take back what was sent for one block."""
+    return [{"replacementUuid": parcel.replacement_id(block=block)}]

@@ -80,14 +80,19 @@ class BundleRelay:
         return self._rpc.call(bundles.SEND[self.entry.dialect], params, timeout_s=timeout_s)
 
     def cancel(self, parcel: Parcel, *, timeout_s: float) -> str:
-        """Ask the builder to forget a bundle. A courtesy: nothing is proven by its answer.
+        """Ask the builder to forget a payload in every block that may still carry it. A courtesy:
+        nothing is proven by its answer.
 
         Raises: as `send`; Rejected where the builder has no such request.
         """
         if not self.entry.cancels:
             raise Rejected(f"{self.name} takes no bundle back: it ends by its last block")
-        params = bundles.cancel_params(parcel)
-        return _words(self._rpc.call(bundles.CANCEL, params, timeout_s=timeout_s))
+        deadline, said = time.monotonic() + timeout_s, ""
+        for block in self._blocks(parcel):
+            params = bundles.cancel_params(parcel, block=block)
+            left_s = max(deadline - time.monotonic(), 0.001)
+            said = _words(self._rpc.call(bundles.CANCEL, params, timeout_s=left_s))
+        return said
 
     def simulate(
         self, raws: Sequence[bytes], *, block: int, state_block: int | str, timeout_s: float

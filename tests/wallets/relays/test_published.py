@@ -56,7 +56,7 @@ def test_a_bundle_is_what_flashbots_own_client_sends_but_for_its_id():
 def test_a_cancel_and_a_simulation_are_what_flashbots_own_client_sends():
     (theirs,) = params_of("eth_cancelBundle")
 
-    assert set(bundles.cancel_params(parcel())[0]) == set(theirs)
+    assert set(bundles.cancel_params(parcel(), block=1)[0]) == set(theirs)
     assert bundles.call_params(
         [RAW], block=CLIENT["block"], state_block=CLIENT["block"] - 1
     ) == params_of("eth_callBundle")
@@ -69,11 +69,13 @@ def test_the_soul_point_signature_is_that_of_the_published_signer():
     assert relay_auth.soul_point_signature(raws, key=known["key"]) == known["signature"]
 
 
-def test_a_replacement_id_is_a_uuid_of_version_four_and_another_for_other_bytes():
+def test_a_replacement_id_is_a_uuid_of_version_four_and_another_for_other_bytes_or_blocks():
     one, other = parcel(), Parcel(raw=RAW + b"x", hash="", last_block=1, gas_price_wei=1)
+    name = one.replacement_id(block=7)
 
-    assert one.replacement_id == parcel(last_block=5).replacement_id != other.replacement_id
-    assert (one.replacement_id[14], one.replacement_id[19] in "89ab") == ("4", True)
+    assert name == parcel(last_block=5).replacement_id(block=7)
+    assert len({name, other.replacement_id(block=7), one.replacement_id(block=8)}) == 3
+    assert (name[14], name[19] in "89ab") == ("4", True)
 
 
 def test_a_credential_that_is_no_key_is_refused_and_not_repeated():

@@ -186,7 +186,9 @@ def test_flashbots_is_asked_once_for_each_exact_block(wire):
     blocks = [call["params"][0]["blockNumber"] for call in wire.calls]
 
     assert blocks == [hex(101), hex(102)]
-    assert len({call["params"][0]["replacementUuid"] for call in wire.calls}) == 1
+    # "To replace a bundle, send the new bundle via eth_sendBundle with the same replacementUuid":
+    # https://docs.flashbots.net/flashbots-auction/advanced/bundle-cancellations
+    assert len({call["params"][0]["replacementUuid"] for call in wire.calls}) == 2
 
 
 def test_flashbots_is_never_asked_for_a_block_after_the_payloads_last(wire):
@@ -213,7 +215,7 @@ def test_flashbots_and_titan_take_a_bundle_back_by_its_id(wire):
         wire.answer = {"result": 200}
         assert relay.cancel(parcel(), timeout_s=2) == "200"
         relay.close()
-        assert wire.cancelled == [parcel().replacement_id]
+        assert wire.cancelled == [parcel().replacement_id(block=block) for block in (101, 102)]
         assert wire.held == []
         wire.cancelled.clear()
 
