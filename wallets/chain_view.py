@@ -76,7 +76,7 @@ def look(
     final = head - max(1, chain.confirmations) + 1
     if isinstance(finalized, dict):
         final = max(final, hex_int(finalized["number"]))
-    mined = {address: _quantity(next(answers)) for address in addresses}
+    mined = {address: _count(next(answers)) for address in addresses}
     receipts = {h: r for h in hashes if _is_mined(r := next(answers))}
     known = {h for h in hashes if isinstance(next(answers), dict)} | set(receipts)
     view = View(
@@ -146,6 +146,13 @@ def spent_in(*, rpc: HttpRpc, address: str, nonce: int, at: int) -> frozenset[st
 def _is_mined(answer: Json) -> bool:
     """Whether a receipt is one of a block: some nodes give one for what is pending."""
     return isinstance(answer, dict) and bool(answer.get("blockHash") and answer.get("blockNumber"))
+
+
+def _count(answer: Json) -> int:
+    """An account's nonce: where the node gives none, nothing may be concluded from its absence."""
+    if isinstance(answer, RpcError):
+        raise answer
+    return hex_int(answer)
 
 
 def _quantity(answer: Json) -> int:

@@ -144,7 +144,7 @@ def _guard(connection: Connection, of: Job, *, storing: Storing | None) -> Itera
             if storing is not None:
                 storing.write(connection)
             connection.execute("BEGIN")
-            connection.execute("SELECT pg_advisory_xact_lock_shared(%s)", (ledger.KILL_LOCK,))
+            connection.execute(_lock_of(connection), (ledger.KILL_LOCK,))
             # A statement of its own: the lock's would see the rows as they were before it.
             allowed = ledger.ask_allowed(connection, of.transaction_id)
         if storing is not None:
@@ -158,6 +158,14 @@ def _guard(connection: Connection, of: Job, *, storing: Storing | None) -> Itera
     except BaseException:
         roll_back(connection)
         raise
+
+
+def _lock_of(connection: Connection) -> str:
+    """The kill lock, kept for as long as its process lives, stopped or not: this transaction locks
+    no row, and a kill that cannot have the lock says so. Its timeout would let go of it."""
+    if connection.info.server_version < 170_000:
+        return "SELECT pg_advisory_xact_lock_shared(%s)"
+    return "SELECT set_config('transaction_timeout', '0', true), pg_advisory_xact_lock_shared(%s)"
 
 
 def _kept(of: Job) -> str:

@@ -72,7 +72,6 @@ def land_late(
             if sequence.next_nonce <= attempt.nonce:
                 sequence.next_nonce = attempt.nonce + 1
                 sequence.save(update_fields=["next_nonce"])
-            Attempt.objects.filter(pk=attempt.pk).update(released=False, status="mined")
             facts = receipt_facts(receipt, l1_fee=chain.l1_fee)
             services.transaction_settled(
                 transaction_=one,
@@ -80,6 +79,7 @@ def land_late(
                 reason="landed though its nonce had been given back",
                 facts={"tx_hash": attempt.hash, **facts},
             )
+            Attempt.objects.filter(pk=attempt.pk).update(released=False, status="mined")
             report.moves.append(Move(one.pk, Status.EXPIRED, Status.INCLUDED))
 
 

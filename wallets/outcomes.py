@@ -40,6 +40,11 @@ WITH moved AS (
 SELECT count(*) FROM stored
 """
 
+_LOCK: Final = (
+    "SELECT 1 FROM wallets_transaction t JOIN wallets_attempt a ON a.transaction_id = t.id"
+    " WHERE a.id = %s FOR UPDATE OF t"
+)
+
 
 class NotStored(Exception):
     """Another stored an attempt's bytes, or its nonce was spent before."""
@@ -66,6 +71,8 @@ class Storing:
     def write(self, connection: Connection) -> None:
         """Send its statements: on a pipeline, whose end waits for them."""
         connection.execute("BEGIN")
+        if not self._asked["moves"]:  # `stored` would be done before `moved`: the wrong order
+            connection.execute(_LOCK, (self._asked["attempt"],))
         self._cursor = connection.execute(_STORE, self._asked)
         connection.execute("COMMIT")
 

@@ -178,24 +178,24 @@ class _Case:
             self._mark(mined, "mined")
             if final:
                 with transaction.atomic():
-                    self._bury(but=mined)
                     facts = receipt_facts(receipt, l1_fee=self.chain.l1_fee)
                     self._move(
                         Status.CANCELLED,
                         reason=f"cancelled by {mined.hash}",
                         facts={"tx_hash": mined.hash, **facts},
                     )
+                    self._bury(but=mined)
             return
         if self.transaction_.status != Status.INCLUDED:
             with transaction.atomic():
-                self._mark(mined, "mined")
                 facts = receipt_facts(receipt, l1_fee=self.chain.l1_fee)
                 self._move(Status.INCLUDED, facts={"tx_hash": mined.hash, **facts})
+                self._mark(mined, "mined")
         if final:
             succeeded = hex_int(receipt["status"]) == 1
             with transaction.atomic():
-                self._bury(but=mined)
                 self._move(Status.CONFIRMED if succeeded else Status.REVERTED)
+                self._bury(but=mined)
 
     def _pursue(self, attempts: list[Attempt]) -> None:
         """Not mined: prove it dead, or see that the right bytes are out."""
@@ -226,14 +226,14 @@ class _Case:
         given_back = Attempt.objects.filter(sequence=attempts[0].sequence_id, hash__in=there)
         if given_back.exists():  # a bundle that had missed landed after all
             with transaction.atomic():
-                self._bury(but=None)
                 self._move(Status.EXPIRED, reason=f"nonce {nonce} went to an earlier payload")
+                self._bury(but=None)
             return
         why = f"nonce {nonce} was spent by a transaction that is not ours"
         _freeze(self.chain, address=address, why=why, report=self.report)
         with transaction.atomic():
-            self._bury(but=None)
             self._move(Status.EXPIRED, reason=why)
+            self._bury(but=None)
 
     def _found(self, newest: Attempt) -> None:
         if newest.status in ("signed", "unknown", "refused"):

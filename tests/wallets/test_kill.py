@@ -4,15 +4,18 @@ import os
 import random
 import threading
 import time
+from functools import partial
 
 import pytest
 from django.db import connection
 
+from arbsite.base.errors import ArbError
 from arbsite.base.models import AuditEvent
 from tests.wallets.conftest import FEES, await_no_sessions, make_bench
-from wallets import kill, ledger, selectors
+from wallets import adapters, kill, ledger, selectors
 from wallets.models import Attempt, KillState, Transaction
 from wallets.outcomes import Storing
+from wallets.sender import Sender
 from wallets.signer_client import SignRefused
 
 pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.e2e]
@@ -180,6 +183,47 @@ def test_a_sender_whose_session_died_is_waited_for(bench):
     assert 2.0 <= time.monotonic() - started < 10  # waited for once, not for ever
     assert proof.complete
     assert proof.sent[0].state == "mayLand"
+
+
+def test_a_sender_that_was_stopped_before_it_wrote_is_not_taken_for_one_that_has_ended(bench):
+    """Whatever time a transaction may take: the guard's lock ends with its session alone."""
+    inside, go, errors = threading.Event(), threading.Event(), []
+
+    class Stopped:
+        """As a process is that the machine stops between the guard and its first byte."""
+
+        name = "public"
+
+        def send(self, raw, *, timeout_s):
+            inside.set()
+            assert go.wait(20)
+            return bench.rpc.send_raw(raw)
+
+    sender = Sender(
+        chain=bench.sender.chain, rpc=bench.rpc, relay=Stopped(), signer=bench.desk.client,
+        connect=partial(adapters.connect, name="test-sender", transaction_timeout="100ms"),
+        notify=lambda pk: None,
+    )  # fmt: skip
+    planned = bench.plan()
+
+    def send():
+        try:
+            sender.send(planned.pk, fees=FEES)
+        except ArbError as error:
+            errors.append(error)
+        finally:
+            connection.close()
+
+    sending = threading.Thread(target=send)
+    sending.start()
+    assert inside.wait(20)
+    proof = kill.kill_engage(reason="a machine stands still")  # the barrier waits 4 s
+    go.set()
+    sending.join()
+    sender.close()
+    assert errors == []
+    assert not proof.complete
+    assert "unknown in flight" in proof.detail
 
 
 def test_a_barrier_that_times_out_does_not_pretend(bench, monkeypatch):

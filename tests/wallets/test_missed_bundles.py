@@ -6,6 +6,7 @@ import pytest
 from django.db import connection
 
 from contracts.kernel.fees import fees_bumped
+from contracts.kernel.jsonrpc import RpcError
 from contracts.kernel.relay_entry import RelayEntry
 from tests.wallets.conftest import FEES, await_no_sessions, make_bench
 from tests.wallets.test_receipts import _executable, age
@@ -72,6 +73,37 @@ def test_a_bundle_past_its_last_block_gives_its_nonce_back(private):
     assert private.next_nonce() == 0
     assert Attempt.objects.get().released
     assert [item.state for item in selectors.sent_items()] == ["mayLand"]
+
+
+class Limited:
+    """A node that answers for headers and refuses the rest of each batch."""
+
+    def __init__(self, rpc):
+        self.rpc = rpc
+
+    def __getattr__(self, name):
+        return getattr(self.rpc, name)
+
+    def batch(self, calls, **how):
+        return [
+            answer if method == "eth_getBlockByNumber" else RpcError(-32005, "rate limited")
+            for (method, _), answer in zip(calls, self.rpc.batch(calls, **how), strict=True)
+        ]
+
+
+def test_a_node_that_says_no_nonce_gives_none_back(private):
+    """Nothing follows from what it did not say."""
+    planned = bundled(private)
+    private.rpc.send_raw(private.builder.got[0])  # the builder lands it
+    private.mine(4)
+    age()
+    real, private.rpc = private.rpc, Limited(private.rpc)
+    with pytest.raises(RpcError, match="rate limited"):
+        private.settle()
+    private.rpc = real
+    assert (private.next_nonce(), private.fresh(planned).status) == (1, "submitted")
+    private.settle()
+    assert private.fresh(planned).status in ("included", "confirmed")
 
 
 def test_while_it_may_land_it_is_handed_to_the_builder_again(private):
