@@ -64,7 +64,7 @@ class Signer:
         self._treasuries = treasuries
         self._passphrase_at = passphrase_at
         self._keys: dict[int, PrivateKey] = {}
-        self._proven: set[str] = set()
+        self._proven: set[tuple[str, str, str]] = set()  # chain, address, role
         self._hours: dict[int, deque[float]] = {}
         self._lock = threading.Lock()
         self._mine = threading.local()
@@ -227,7 +227,8 @@ class Signer:
         self, connection: "psycopg.Connection[Any]", vetted: Vetted, *, role: str
     ) -> None:
         """Raises unless the target's key is in the keystore, and known to nobody else."""
-        if vetted.to in self._proven:
+        of = (vetted.chain_key, vetted.to, role)
+        if of in self._proven:
             return
         with connection.cursor(row_factory=dict_row) as cursor:
             row = cursor.execute(
@@ -247,7 +248,7 @@ class Signer:
             self._keystore.key_derived(
                 seed=row["seed"], path=row["derivation_path"], address=vetted.to
             )
-        self._proven.add(vetted.to)
+        self._proven.add(of)
 
     def _count_hour(self, connection: "psycopg.Connection[Any]", wallet_id: int) -> int:
         now = time.monotonic()
