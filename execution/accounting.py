@@ -69,7 +69,8 @@ def _moved(mined: QuerySet[Execution], *, chain: Chain, everything: bool) -> Que
     rows = mined.filter(net_profit_wei__isnull=False)
     if not everything:
         newest = Transaction.objects.filter(chain=chain).aggregate(n=Max("block_number"))["n"] or 0
-        rows = rows.filter(transaction__block_number__gt=newest - LOOK_BACK_BLOCKS)
+        depth = max(LOOK_BACK_BLOCKS, chain.confirmations)
+        rows = rows.filter(transaction__block_number__gt=newest - depth)
     return rows.annotate(standing=Coalesce(Subquery(standing), 0)).filter(standing__lte=0)
 
 

@@ -27,7 +27,7 @@ from contracts.asked import (
 from contracts.models import Chain
 from contracts.selectors import chain_wanted
 from execution import render, selectors, services, simulations
-from execution.asking import chains_meant
+from execution.asking import chains_freed
 from execution.mode_status import checks
 from execution.models import Execution
 from wallets import kill
@@ -172,7 +172,7 @@ class KillReleaseView(IdempotentView):
     def post(self, request: Request) -> Response:
         """Raises the epoch: what was planned before is never sent."""
         wanted = ReleaseIn(data=request.data).checked()
-        chains = chains_meant(wanted.get("chain"))
+        chains = chains_freed(wanted.get("chain"))
         second_factor_require(request, is_local=all(chain.is_local for chain in chains))
         kill.kill_release(
             reason=wanted["reason"],

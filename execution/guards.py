@@ -1,6 +1,7 @@
 """What disarms Fast Mode by itself: its end, a breaker, a readiness check that fails (I21, I22)."""
 
 import logging
+from datetime import timedelta
 from typing import Final
 
 from django.utils import timezone
@@ -48,9 +49,14 @@ def mode_guard(*, chain: Chain, mode: FastMode, settled_at_ms: int | None) -> Fa
     if mode.state != "armed":
         return mode
     hour_wei, day_wei = selectors.net_of_hour_and_day(chain=chain)
+    late = now - timedelta(milliseconds=INPUTS_MAX_AGE_MS)
+    missing = selectors.unbooked(chain=chain, since=mode.counts_from, until=late)
+    most = mode.config.max_consecutive_failures
     trip = first_trip(
         BreakerInputs(
-            outcomes=selectors.outcomes(chain=chain, since=mode.counts_from),
+            outcomes=None
+            if missing
+            else selectors.outcomes(chain=chain, since=mode.counts_from, most=most),
             hour_net_wei=hour_wei,
             day_net_wei=day_wei,
             read_at_ms=settled_at_ms,

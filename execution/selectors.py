@@ -19,6 +19,7 @@ from wallets.kernel.lifecycle import UNMINED
 from wallets.models import Transaction
 
 HOLDS_WALLET: Final = UNMINED
+MINED: Final = ("included", "confirmed", "reverted", "cancelled")
 
 
 def executions() -> QuerySet[Execution]:
@@ -92,8 +93,9 @@ def last_automatic_at(*, chain: Chain) -> datetime | None:
     )
 
 
-def consecutive_failures(*, chain: Chain, since: datetime) -> int:
-    """How many of the newest own executions that ended since then failed in a row. One query."""
+def consecutive_failures(*, chain: Chain, since: datetime, most: int = 1_000) -> int:
+    """How many of the newest own executions that ended since then failed in a row; none is counted
+    beyond ``most``. One query."""
     newest = (
         _own(chain)
         .filter(
@@ -101,7 +103,7 @@ def consecutive_failures(*, chain: Chain, since: datetime) -> int:
             transaction__simulated_only=False,
             transaction__status__in=["included", "confirmed", "reverted", "expired", "cancelled"],
         )
-        .values_list("transaction__status", "transaction__receipt__status")[:50]
+        .values_list("transaction__status", "transaction__receipt__status")[:most]
     )
     count = 0
     for status, mined in newest:
@@ -111,33 +113,49 @@ def consecutive_failures(*, chain: Chain, since: datetime) -> int:
     return count
 
 
-def outcomes(*, chain: Chain, since: datetime) -> list[Outcome]:
-    """What breakers look at: the newest 500 booked own executions since then, oldest first."""
+def outcomes(*, chain: Chain, since: datetime, most: int = 0) -> list[Outcome]:
+    """What breakers look at: the newest own executions since then that ended, oldest first; 500 of
+    them, or ``most`` where that is more. What was mined is among them once it is booked."""
     rows = (
         _own(chain)
         .filter(
+            Q(net_profit_wei__isnull=False, transaction__status__in=MINED)
+            | Q(transaction__status="expired"),
             created_at__gte=since,
-            net_profit_wei__isnull=False,
-            transaction__status__in=["included", "confirmed", "reverted"],
+            transaction__simulated_only=False,
         )
         .order_by("-pk")
         .values_list(
-            "created_at",
-            "transaction__receipt__status",
-            "net_profit_wei",
-            "transaction__gas_used",
-            "transaction__gas_price_wei",
-        )[:500]
+            "created_at", "transaction__status", "transaction__receipt__status", "net_profit_wei"
+        )[: max(most, 500)]
     )
-    return [
-        Outcome(
-            at_ms=int(at.timestamp() * 1000),
-            reverted=status != "0x1",
-            net_profit_wei=Wei(int(net or 0)),
-            gas_cost_wei=Wei(int(gas or 0) * int(price or 0)),
+    found = []
+    for at, status, mined, net in reversed(rows):
+        failed = status in ("cancelled", "expired") or mined != "0x1"
+        net_wei = Wei(int(net or 0))
+        found.append(
+            Outcome(
+                at_ms=int(at.timestamp() * 1000),
+                failed=failed,
+                net_profit_wei=net_wei,
+                # Of what failed nothing else is booked: gas, L1 and operator fee.
+                gas_cost_wei=Wei(-net_wei if failed else 0),
+            )
         )
-        for at, status, net, gas, price in reversed(rows)
-    ]
+    return found
+
+
+def unbooked(*, chain: Chain, since: datetime, until: datetime) -> bool:
+    """Whether an own execution of that time was mined and is not booked. One query."""
+    rows = _own(chain).filter(
+        created_at__gte=since,
+        created_at__lt=until,
+        net_profit_wei__isnull=True,
+        transaction__status__in=MINED,
+        transaction__receipt__isnull=False,
+        transaction__simulated_only=False,
+    )
+    return rows.exists()
 
 
 def net_of_hour_and_day(*, chain: Chain) -> tuple[Wei, Wei]:

@@ -76,7 +76,9 @@ def standing_read(chain: Chain) -> Standing:
             if use.source == "receipt"
         },
         gas_expected=price_adapters.gas_expected(uses),
-        consecutive_failures=selectors.consecutive_failures(chain=chain, since=mode.counts_from),
+        consecutive_failures=selectors.consecutive_failures(
+            chain=chain, since=mode.counts_from, most=mode.config.max_consecutive_failures
+        ),
         balances=_balances(chain) if mode.config.tip_share_bps else {},
         read_at=read_at,
     )

@@ -21,11 +21,12 @@ class Breaker(StrEnum):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Outcome:
-    """One of automation's own executions that has a receipt; never one that a person ordered. Wei;
-    ``net_profit_wei`` may be negative."""
+    """One of automation's own executions that has ended; never one that a person ordered. Wei;
+    ``net_profit_wei`` may be negative, and is 0 of what was never mined. ``failed``: reverted,
+    cancelled or never mined."""
 
     at_ms: int
-    reverted: bool
+    failed: bool
     net_profit_wei: Wei
     gas_cost_wei: Wei
 
@@ -34,7 +35,7 @@ class Outcome:
 class BreakerLimits:
     """0 switches a breaker off, but for the age of what they look at, which always counts.
 
-    ``gas_without_success_wei``: burnt by reverts since the last execution that succeeded.
+    ``gas_without_success_wei``: burnt by what failed since the last execution that succeeded.
     ``drawdown_wei``: fall of the running total from its highest point.
     """
 
@@ -93,7 +94,8 @@ def first_trip(inputs: BreakerInputs, *, limits: BreakerLimits, now_ms: int) -> 
             breaker=Breaker.INPUTS,
             figure=0,
             limit=limits.inputs_max_age_ms,
-            reason="the outcomes of executions could not be read: look at the database, then arm",
+            reason="the outcomes of executions could not be read or booked: "
+            "look at the alerts, then arm",
         )
     age_ms = now_ms - read_at_ms
     if not 0 <= age_ms <= limits.inputs_max_age_ms:
@@ -117,7 +119,7 @@ def first_trip(inputs: BreakerInputs, *, limits: BreakerLimits, now_ms: int) -> 
     return None
 
 
-_REVERTS: Final = "{figure} executions in a row reverted, the limit is {limit}: read why, then arm"
+_REVERTS: Final = "{figure} executions in a row failed, the limit is {limit}: read why, then arm"
 _HOUR: Final = "{figure} wei lost within an hour, the limit is {limit}: read why, then arm"
 _DAY: Final = "{figure} wei lost within a day, the limit is {limit}: read why, then arm"
 _DRAWDOWN: Final = "{figure} wei below the highest point, the limit is {limit}: read why, then arm"
@@ -127,7 +129,7 @@ _BURNT: Final = "{figure} wei of gas without a success, the limit is {limit}: re
 def _reverts(outcomes: Sequence[Outcome]) -> int:
     count = 0
     for outcome in reversed(outcomes):
-        if not outcome.reverted:
+        if not outcome.failed:
             break
         count += 1
     return count
@@ -145,7 +147,7 @@ def _drawdown(outcomes: Sequence[Outcome]) -> int:
 def _burnt(outcomes: Sequence[Outcome]) -> int:
     burnt = 0
     for outcome in reversed(outcomes):
-        if not outcome.reverted:
+        if not outcome.failed:
             break
         burnt += outcome.gas_cost_wei
     return burnt

@@ -94,6 +94,17 @@ def test_a_moved_receipt_is_found_near_the_head_and_after_an_absence_anywhere(ch
     assert ledger(row) == NET_WEI
 
 
+def test_a_receipt_that_moved_is_found_as_deep_as_its_chain_may_still_change():
+    chain = make_chain(key="polygon", eip155_id=137, is_local=False, confirmations=128)
+    row = make_execution(chain, sent=make_sent(chain))
+    mine(row.transaction, block_hash=A)
+    settle(chain)
+    mine(row.transaction, block_hash=B, ok=False)  # on the other branch it reverted
+    mine(make_sent(chain, n=2), block=1_001 + 100, block_hash="0x" + "cc" * 32)
+    settle(chain)
+    assert booked(row) == ledger(row) == -GAS_WEI
+
+
 def test_looking_at_booked_rows_takes_a_fixed_number_of_queries(
     chain, row, django_assert_num_queries
 ):

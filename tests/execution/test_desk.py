@@ -11,11 +11,11 @@ from contracts.kernel.events import NewHead
 from contracts.kernel.fees import FeeModel, GasFees
 from contracts.rpc import RpcUnavailable
 from execution import fast_mode, services
-from execution.desk import Desk
+from execution.desk import SLOW_NS, Desk
 from execution.kernel.gate import candidate_from
 from execution.kernel.latency import Timeline
 from execution.kernel.plan import LenderCode, plan_from, validity_for
-from execution.models import Execution
+from execution.models import Execution, FastMode
 from execution.reverts import explain_refusal
 from execution.simulator import Simulated, StateGone
 from execution.trial import expected_of
@@ -94,6 +94,7 @@ def wanted_of(evaluation=BEST, *, manual=False, **changes):
         "token_pk": TOKENS["pk"],
         "base_fee_wei": Wei(0),
         "threshold": POLICY.threshold(evaluation.borrow_amount),
+        "config_pk": FastMode.objects.values_list("config_id", flat=True).first(),
     }
     return Wanted(**{**facts, **changes})
 
@@ -603,6 +604,34 @@ WAITS = (
     " AND application_name = 'test-desk' AND backend_xid IS NOT NULL"
     " AND wait_event = 'ClientRead'"
 )
+
+
+@dataclass
+class SlowSimulator(FakeSimulator):
+    """Something happens while it simulates, and it takes longer than in this process."""
+
+    meanwhile: object = None
+
+    def simulate(self, **asked):
+        self.meanwhile()
+        until = time.perf_counter_ns() + SLOW_NS
+        while time.perf_counter_ns() <= until:
+            pass
+        return super().simulate(**asked)
+
+
+@pytest.mark.parametrize(
+    ("stop", "reason"),
+    [(fast_mode.fast_mode_disarm, "not_armed"), (fast_mode.fast_mode_pause, "paused")],
+)
+def test_what_stops_it_while_it_is_simulated_is_seen_before_it_is_sent(bench, stop, reason):
+    simulator = SlowSimulator(BEST.waterfall.expected_profit)
+    simulator.meanwhile = lambda: stop(chain=bench.chain, reason="a test")
+    make_gas_use(bench.chain, largest=200_000, lender=BEST.lender.kind.value, hops=len(BEST.hops))
+    bench.desk.trial.simulator = simulator
+    assert bench.act().reason == reason
+    assert bench.sender.sent == []
+    assert not Transaction.objects.exists()
 
 
 @pytest.mark.parametrize("succeeds", [True, False])

@@ -7,9 +7,9 @@ from django.utils import timezone
 
 from arbsite.base.models import Alert, AuditEvent
 from arbsite.base.problems import Conflict
-from execution import fast_mode, guards, selectors, services
+from execution import fast_mode, guards, limits, selectors, services
 from execution.models import Execution, FastMode
-from tests.execution.rows import armed, make_chain, make_execution, make_sent
+from tests.execution.rows import armed, make_chain, make_execution, make_sent, mine
 from wallets.models import Attempt, Transaction
 
 pytestmark = pytest.mark.django_db(transaction=True)
@@ -79,8 +79,69 @@ def test_too_many_reverts_in_a_row_disarm_with_a_reason_and_an_alert():
     ended(chain, n=limit, ok=False)
     mode = look(chain)
     assert mode.state == "off"
-    assert mode.reason.startswith("consecutive_reverts: 5 executions in a row reverted")
+    assert mode.reason.startswith("consecutive_reverts: 5 executions in a row failed")
     assert Alert.objects.get(key="disarmed:bsc").severity == "critical"
+
+
+def test_bundles_that_missed_in_a_row_disarm_where_the_gate_would_hold_for_ever():
+    chain = make_chain(**REMOTE)
+    most = armed(chain).config.max_consecutive_failures
+    for n in range(1, most + 1):
+        assert look(chain).state == "armed"
+        make_execution(chain, n=n, sent=make_sent(chain, n=n, status="expired"))
+    since = FastMode.objects.get(chain=chain).counts_from
+    assert selectors.consecutive_failures(chain=chain, since=since) == most
+    assert look(chain).reason.startswith("consecutive_reverts")
+
+
+def test_a_limit_above_what_is_usually_read_is_reached_all_the_same():
+    chain, most = make_chain(**REMOTE), 60
+    armed(chain)
+    mode = FastMode.objects.select_related("config").get(chain=chain)
+    limits.limits_change(mode=mode, changes={"maxConsecutiveFailures": most})
+    for n in range(1, most + 1):
+        make_execution(chain, n=n, sent=make_sent(chain, n=n, status="expired"))
+    since = FastMode.objects.get(chain=chain).counts_from
+    assert selectors.consecutive_failures(chain=chain, since=since) == most
+    assert look(chain).reason.startswith("consecutive_reverts")
+
+
+def test_what_was_mined_and_cannot_be_booked_disarms():
+    """Its loss is in no figure: whoever cannot see stops."""
+    chain = make_chain(**REMOTE)
+    armed(chain)
+    sent = make_sent(chain, n=1)
+    row = make_execution(chain, n=1, sent=sent)
+    mine(sent, status="confirmed")
+    assert row.net_profit_wei is None
+    assert look(chain).state == "armed"  # it is booked in a moment
+    FastMode.objects.update(armed_at=timezone.now() - timedelta(minutes=20))
+    Execution.objects.update(created_at=timezone.now() - timedelta(minutes=10))
+    assert look(chain).reason.startswith("inputs: the outcomes of executions could not be read or")
+
+
+@pytest.mark.parametrize(
+    "costs",
+    [
+        {"status": "cancelled", "receipt": {"status": "0x1"}, "gas_used": 21_000},
+        {"l1_fee_wei": 10**12},
+    ],
+    ids=["a cancel that was mined", "a revert whose fee is the first layer's"],
+)
+def test_all_that_a_failure_costs_counts_as_gas_without_success(costs):
+    chain = make_chain(**REMOTE)
+    config = armed(chain).config
+    most = guards.breaker_limits(config, is_local=False).gas_without_success_wei
+    mode = FastMode.objects.select_related("config").get(chain=chain)
+    limits.limits_change(mode=mode, changes={"maxLossPerDayWei": most * 20})
+    FastMode.objects.update(armed_at=timezone.now() - timedelta(hours=6))
+    for n in (1, 2):
+        assert look(chain).state == "armed"
+        row = ended(chain, n=n, ok=False, net=-int(most * 6 // 10))
+        Transaction.objects.filter(pk=row.transaction_id).update(**costs)
+        then = timezone.now() - timedelta(hours=1.5 * n)
+        Execution.objects.filter(pk=row.pk).update(created_at=then)
+    assert look(chain).reason.startswith("gas_without_success")
 
 
 def test_a_success_in_between_begins_the_count_anew():

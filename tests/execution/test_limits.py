@@ -104,6 +104,24 @@ def test_the_slippage_alone_moves_the_least_profit_that_the_contract_holds(bench
     assert strict.min_profit == BEST.waterfall.expected_profit > loose.min_profit
 
 
+def test_what_was_planned_by_earlier_limits_is_planned_anew_and_never_named_after_later_ones(bench):
+    """Its least profit on chain and its slippage are of the version that it was planned by."""
+    before = wanted_of()
+    change(bench.chain, maxSlippageBps=0)
+    acted = bench.act(before)
+    assert (acted.reason, acted.stops_all) == ("superseded", True)
+    assert not Transaction.objects.exists()
+    row = Execution.objects.get(pk=bench.act(wanted_of()).execution_pk)
+    assert row.config.max_slippage_bps == 0
+
+
+def test_limits_that_the_desk_has_not_read_yet_are_read_before_it_acts_by_them(bench):
+    bench.desk.refresh()
+    change(bench.chain, maxSlippageBps=7)
+    row = Execution.objects.get(pk=bench.desk.act(wanted_of()).execution_pk)
+    assert row.config.max_slippage_bps == 7
+
+
 def test_the_private_mempool_alone_keeps_what_is_planned_from_public_endpoints(bench):
     Chain.objects.update(relays=[{"kind": "private_rpc", "name": "quiet", "url": "https://x"}])
     bench.chain.refresh_from_db()

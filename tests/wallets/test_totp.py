@@ -2,6 +2,7 @@
 
 import re
 import uuid
+from dataclasses import replace
 
 import pytest
 from django.core.cache import cache
@@ -9,6 +10,7 @@ from django.test import Client
 
 from arbsite.base.models import AuditEvent, User
 from execution import fast_mode
+from execution.models import FastMode, FastModeConfig
 from tests.arbsite.base.clients import make_user
 from tests.totp import code_of
 from tests.wallets.conftest import make_chain
@@ -40,6 +42,19 @@ def admin(chain):
     answer = browser.post("/accounts/login/", {"login": "ada", "password": PASSWORD})
     assert answer.status_code == 302
     return browser
+
+
+def test_releasing_everything_asks_for_it_where_a_chain_is_live_that_no_engine_ever_led(
+    admin, settings
+):
+    """Its fundings and sweeps are what the switch of all stops there."""
+    FastMode.objects.all().delete()
+    FastModeConfig.objects.all().delete()
+    everything = ("/api/kill/release", {"reason": "looked at it"})
+    settings.ARB = replace(settings.ARB, live_chains=frozenset({"dear"}))
+    assert ask(admin, everything).status_code == 403
+    settings.ARB = replace(settings.ARB, live_chains=frozenset())
+    assert ask(admin, everything).status_code == 200
 
 
 def ask(browser, call):

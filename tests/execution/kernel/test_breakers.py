@@ -33,11 +33,11 @@ OFF = BreakerLimits(
 
 
 def won(wei):
-    return Outcome(at_ms=NOW, reverted=False, net_profit_wei=Wei(wei), gas_cost_wei=Wei(1))
+    return Outcome(at_ms=NOW, failed=False, net_profit_wei=Wei(wei), gas_cost_wei=Wei(1))
 
 
 def reverted(gas):
-    return Outcome(at_ms=NOW, reverted=True, net_profit_wei=Wei(-gas), gas_cost_wei=Wei(gas))
+    return Outcome(at_ms=NOW, failed=True, net_profit_wei=Wei(-gas), gas_cost_wei=Wei(gas))
 
 
 def inputs_of(outcomes=(), *, read_at_ms=NOW, hour=0, day=0):
