@@ -3,9 +3,9 @@
 from django.utils import timezone
 
 from contracts.models import Chain, Deployment, Token
-from execution import fast_mode
+from execution import fast_mode, limits
 from execution.kernel.plan import encode_execute
-from execution.models import Execution
+from execution.models import Execution, FastMode
 from prices.models import GasUse, Monitor, Opportunity
 from tests.execution.kernel.builders import (
     BLOCK_HASH,
@@ -122,3 +122,9 @@ def make_gas_use(chain, *, largest, lender="first_pool", hops=2, source="receipt
 def armed(chain):
     fast_mode.fast_mode_ensure(chain=chain)
     return fast_mode.fast_mode_set(chain=chain, state="armed", reason="a test")
+
+
+def change(chain, **changes):
+    """The next version of the chain's limits."""
+    mode = FastMode.objects.select_related("config", "chain").get(chain=chain)
+    return limits.limits_change(mode=mode, changes=changes)

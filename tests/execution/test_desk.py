@@ -99,6 +99,13 @@ def wanted_of(evaluation=BEST, *, manual=False, **changes):
     return Wanted(**{**facts, **changes})
 
 
+def another(bench):
+    """A second opportunity at the same block, through other pools."""
+    second = PAYING[1]
+    bench.simulator.expected = second.waterfall.expected_profit
+    return wanted_of(second)
+
+
 TOKENS = {"pk": 0}
 
 

@@ -1,5 +1,6 @@
 """Each limit alone changes what is decided; versions are kept, named and gone back to."""
 
+import inspect
 from datetime import timedelta
 
 import pytest
@@ -20,18 +21,21 @@ from execution.kernel.limits import LIMITS, LONGEST_MS
 from execution.kernel.plan import plan_from, validity_for
 from execution.models import Execution, FastMode, FastModeConfig
 from prices.kernel.costs import NativeRate, position_caps
+from tests.execution import test_tips
 from tests.execution.kernel.builders import TOKEN
-from tests.execution.rows import armed, make_chain
+from tests.execution.rows import armed, change, make_chain
 from tests.execution.test_desk import (
     BEST,
     BOOK,
     PAYING,
     POLICY,
     PRICE_WEI,
+    another,
     make_bench,
     wanted_of,
 )
 from tests.execution.test_guards import REMOTE, ended, look
+from tests.execution.test_requests import client, post
 from wallets.models import ChainLeader, Transaction
 
 pytestmark = pytest.mark.django_db(transaction=True)
@@ -49,21 +53,19 @@ def chain(channel_layer):
     return row
 
 
-def change(chain, **changes):
-    mode = FastMode.objects.select_related("config", "chain").get(chain=chain)
-    return limits.limits_change(mode=mode, changes=changes)
-
-
 def settled(acted):
     Transaction.objects.filter(execution=acted.execution_pk).update(status="confirmed")
     return acted
 
 
-def another(bench):
-    """A second opportunity at the same block, through other pools."""
-    second = PAYING[1]
-    bench.simulator.expected = second.waterfall.expected_profit
-    return wanted_of(second)
+def test_enabled_alone_decides_whether_it_acts_by_itself(bench):
+    said = post(
+        "/api/fast-mode/config", {"chain": "local", "enabled": False}, by=client("admin")
+    ).data
+    assert (said["config"]["version"], said["changes"]) == (1, {})  # no limit was touched
+    assert bench.act().reason == "not_armed"
+    armed(bench.chain)
+    assert bench.act().execution_pk is not None
 
 
 def test_auto_execute_alone_decides_whether_it_acts_by_itself(bench):
@@ -275,15 +277,38 @@ def test_a_denied_token_or_pair_is_refused_though_the_book_does_not_know_yet(ben
     assert bench.act(wanted_of(manual=manual)).execution_pk is not None
 
 
+# The tests that change one limit alone.
+CHANGED_ALONE = {
+    "autoExecute": (test_auto_execute_alone_decides_whether_it_acts_by_itself,),
+    "minProfitThresholdBps": (test_the_least_profit_alone_decides,),
+    "maxGasGwei": (test_the_gas_ceiling_alone_decides,),
+    "maxSlippageBps": (test_the_slippage_alone_moves_the_least_profit_that_the_contract_holds,),
+    "usePrivateMempool": (
+        test_the_private_mempool_alone_keeps_what_is_planned_from_public_endpoints,
+    ),
+    "cooldownMs": (
+        test_the_cooldown_alone_holds_the_next_one_back,
+        test_the_cooldown_holds_though_another_engine_took_the_lead,
+    ),
+    "maxPositionWei": (
+        test_the_largest_position_alone_stops_a_larger_loan,
+        test_the_largest_position_bounds_the_size_that_is_searched,
+    ),
+    "maxExecutionsPerHour": (test_executions_an_hour_alone_hold_the_next_one_back,),
+    "maxLossPerHourWei": (test_a_loss_alone_disarms,),
+    "maxLossPerDayWei": (test_a_loss_alone_disarms,),
+    "maxConsecutiveFailures": (test_failures_in_a_row_alone_disarm,),
+    "expiryMs": (test_the_expiry_alone_moves_the_end_of_an_arming_that_runs,),
+    "tipShareBps": (test_tips.test_without_a_share_no_tip_is_offered,),
+}
+
+
 def test_every_limit_has_a_test_here():
-    """A new limit needs one: these are the names that the tests above change alone."""
-    told = {
-        "autoExecute", "minProfitThresholdBps", "maxGasGwei", "maxSlippageBps",
-        "usePrivateMempool", "cooldownMs", "maxPositionWei", "maxExecutionsPerHour",
-        "maxLossPerHourWei", "maxLossPerDayWei", "maxConsecutiveFailures", "expiryMs",
-        "tipShareBps",  # in test_tips
-    }  # fmt: skip
-    assert {limit.name for limit in LIMITS} == told
+    """A new limit needs one, and one that is renamed or deleted is missed here."""
+    assert {limit.name for limit in LIMITS} == set(CHANGED_ALONE)
+    for name, tests in CHANGED_ALONE.items():
+        for test in tests:
+            assert name in inspect.getsource(test), f"{test.__name__} does not change {name}"
 
 
 def test_an_execution_names_the_version_that_held(bench):

@@ -10,8 +10,8 @@ from execution.kernel.limits import MOST_TIP_BPS
 from execution.models import Execution
 from execution.tips import affordable, tips_now
 from prices.kernel.costs import NO_TIP, TipTerms
-from tests.execution.test_desk import BEST, PRICE_WEI, eip1559, make_bench, wanted_of
-from tests.execution.test_limits import another, change
+from tests.execution.rows import change
+from tests.execution.test_desk import BEST, PRICE_WEI, another, eip1559, make_bench, wanted_of
 from wallets import relay_book
 from wallets.models import Balance, Transaction, Wallet
 
