@@ -7,6 +7,8 @@ from django.db import OperationalError, connection
 
 from arbsite.base.models import Alert
 from contracts.kernel import abi
+from contracts.localchain.chain import Sending
+from contracts.localchain.deploy import BUILDER
 from contracts.models import Pool, Token
 from contracts.services import token_deny
 from prices import recorder, services, state_check
@@ -314,6 +316,53 @@ def test_a_missed_log_is_called_one(session, market):
 
     assert set(result.wrong) == set(moved)
     assert all("missed log" in why for why in result.wrong.values())
+
+
+def flash_premium_is(market, bps):
+    """Aave's own administrator sets it, as he may at any time; no pool of ours moves with it."""
+    pool = market.market.aave_pool
+    for signature in ("ADDRESSES_PROVIDER()", "getPoolConfigurator()"):
+        answer = market.rpc.eth_call(to=pool, data=abi.encode_call(signature))
+        (pool,) = abi.decode_result(["address"], answer)
+    market.chain.send(
+        [
+            Sending(
+                sender=BUILDER,
+                to=pool,
+                data=abi.encode_call("updateFlashloanPremiumTotal(uint128)", bps),
+                gas=200_000,
+                gas_price=market.market.min_gas_price_wei,
+            )
+        ]
+    )
+    market.chain.mine()
+
+
+def test_a_premium_changed_on_chain_moves_terms_and_waterfalls_with_the_next_check(
+    monitor, market, settings
+):
+    settings.ARB = replace(settings.ARB, force_lender="aave_v3")
+    session = make_session(monitor)
+    first, _ = take(session, market)
+    registry, book = session.watcher.registry, session.watcher.book
+    assert {each.lender.premium_bps for each in first.evaluated} == {5}
+    kept = market.rpc.call("evm_snapshot")
+    try:
+        flash_premium_is(market, 40)
+        book.head = read_market(market.rpc, registry).block  # a block without a swap
+        result = state_check.check(market.rpc, registry, book.snapshot())
+        session.take_check(result)
+        after = session.scan(frozenset())
+    finally:
+        market.rpc.call("evm_revert", [kept])
+        market.chain.forget_nonces()
+
+    assert result.wrong == {}
+    assert session.watcher.premium_bps == 40
+    assert after.evaluated
+    for each in after.evaluated:
+        owed = (each.borrow_amount * 40 + 5_000) // 10_000
+        assert -each.waterfall.flash_loan_premium == owed > 0
 
 
 def test_a_denied_token_and_a_new_pool_ask_for_a_new_session(session, monitor):
