@@ -245,6 +245,7 @@ class Search:
                 rates, table, levels, self._rings[:0], False, -1, answer.ranks, answer.paths
             )
         compiled.over(rates, table, levels, np.inf, self._over.ranks, self._over.paths)
+        compiled.best_output(np.ones((2, 3)), 1.0, 1.0, np.inf, 0)  # `sizing` calls it
         if self.book.pools:
             compiled.touch(rates, table, levels, 0)
             answer = self._candidates

@@ -4,9 +4,12 @@ Held against every cycle of the market, one by one, in exact integers.
 """
 
 import random
+import subprocess
+import sys
 from dataclasses import replace
 from itertools import islice
 from math import prod
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -20,7 +23,7 @@ from prices.kernel.costs import Policy
 from prices.kernel.lenders import FIRST_POOL
 from prices.kernel.opportunity import evaluate
 from prices.kernel.search import Search
-from prices.kernel.sizing import Hop, spread_bps
+from prices.kernel.sizing import Hop, best_size, spread_bps
 from prices.kernel.waterfall import Verdict
 from tests.prices.kernel.builders import aave, block_ref, make_market
 from tests.prices.kernel.every_cycle import find_cycles
@@ -355,3 +358,39 @@ def test_empty_pools_and_empty_markets_search_to_nothing():
     unread = type(market.book)(tokens=market.book.tokens, pools=market.book.pools)
     assert Search(unread, lendable=[0], most=10).over(0).paths == []
     assert unread.rates[MARGINAL].tolist() == [0.0] * 4
+
+
+def signatures():
+    """How many each function of the compiled search has machine code for."""
+    found = vars(compiled).items()
+    return {name: len(each.signatures) for name, each in found if hasattr(each, "signatures")}
+
+
+def print_what_a_first_event_compiles():
+    market, search, _ = made(7)
+    ready = signatures()
+    search.price(
+        lenders=dict.fromkeys(market.lendable, (FIRST_POOL, aave())),
+        costs=market.costs(gas_price_wei=Wei(10**9)),
+        policy=Policy(min_profit_threshold_bps=0, min_spread_bps=0),
+    )
+    moved = move(market.book, random.Random(7))  # noqa: S311 - a reproducible market
+    found = [*search.likeliest(moved), *search.paying(moved).paths]
+    found += [*search.paying().paths, *search.over(0).paths]
+    coarse = best_size([Hop(1_000, 1_500, 25)] * 3, lender=FIRST_POOL)
+    many = move(market.book, random.Random(8), pools=POOLS)  # noqa: S311
+    found += search.paying(many).paths
+    now = signatures()
+    grown = sorted(name for name in now if now[name] != ready[name])
+    print(len(ready), bool(found and coarse), grown)
+
+
+def test_everything_is_compiled_before_the_first_event():
+    """In a process of its own: what another test had compiled would hide what is missing."""
+    script = f"import {__name__} as here; here.print_what_a_first_event_compiles()"
+    done = subprocess.run(
+        [sys.executable, "-c", script],
+        cwd=Path(__file__).parents[3], capture_output=True, text=True, check=True,
+    )  # fmt: skip
+    functions, worked, grown = done.stdout.strip().split(" ", 2)
+    assert (int(functions) > 20, worked, grown) == (True, "True", "[]")
