@@ -102,11 +102,15 @@ def make_book(pools: int, *, cap: int | None, seed: int = 7) -> PoolBook:
     return book
 
 
-def real_book() -> PoolBook | None:
-    """Three exchanges of BNB Smart Chain as read on different days of 2022, or None."""
-    if not REAL.is_file():
+def real_book(graph: Path = REAL) -> PoolBook | None:
+    """Three exchanges of BNB Smart Chain as read on different days of 2022.
+
+    None, and a word of it, where that file is not there.
+    """
+    if not graph.is_file():
+        print(f"not measured: growth of the real pool graph, {graph.name} is not there")
         return None
-    with REAL.open(newline="") as file:
+    with graph.open(newline="") as file:
         rows = list(csv.DictReader(file))
     names = sorted({row[side] for row in rows for side in ("token0", "token1")})
     index = {name: i for i, name in enumerate(names)}

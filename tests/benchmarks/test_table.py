@@ -2,7 +2,10 @@
 
 import json
 
+import pytest
+
 from tests.benchmarks.__main__ import PROMISED, main
+from tests.benchmarks.search_bench import real_book
 
 ROW = {"value": 1.5, "unit": "us", "target": 3, "reference": 1.8, "ok": True}
 
@@ -32,9 +35,25 @@ def test_of_several_cases_the_one_nearest_to_its_target_stands_for_the_figure(
     assert written["P2"]["case"] == "P2 245"
 
 
-def test_a_promised_figure_that_was_not_measured_fails_the_run(tmp_path, monkeypatch, capsys):
+@pytest.mark.parametrize("name", ["P8", "growth", "loops"])
+def test_a_promised_figure_that_was_not_measured_fails_the_run(tmp_path, monkeypatch, capsys, name):
     monkeypatch.setenv("ARB_DATA_DIR", str(tmp_path))
 
-    assert main((("some", lambda: {name: ROW for name in PROMISED if name != "P8"}),)) == 1
+    assert main((("some", lambda: {each: ROW for each in PROMISED if each != name}),)) == 1
 
-    assert "not measured: P8" in capsys.readouterr().out
+    assert f"not measured: {name}" in capsys.readouterr().out
+
+
+def test_cases_without_a_target_are_measured_and_none_stands_for_the_others(tmp_path, monkeypatch):
+    monkeypatch.setenv("ARB_DATA_DIR", str(tmp_path))
+    rest = {name: ROW for name in PROMISED if name != "growth"}
+    cases = {case: {**ROW, "target": "-"} for case in ("growth 245", "growth 100000")}
+
+    assert main((("all", lambda: rest | cases),)) == 0
+
+    assert "growth" not in json.loads((tmp_path / "bench.json").read_text())
+
+
+def test_a_pool_graph_that_is_not_there_is_named(tmp_path, capsys):
+    assert real_book(tmp_path / "pools.csv") is None
+    assert "real pool graph, pools.csv is not there" in capsys.readouterr().out
