@@ -138,8 +138,9 @@ def test_48club_sorts_by_what_its_account_is_paid():
 
 
 def test_48club_may_merge_a_bundle_but_not_put_it_last(wire):
-    """`NoMerge *bool json:"noMerge,omitempty"`, `NoTail *bool json:"noTail,omitempty"`: from a
-    public client; 48Club's own page with them could not be read.
+    """`NoMerge *bool json:"noMerge,omitempty"`, `NoTail *bool json:"noTail,omitempty"`: type
+    FortyEightClubBundleParams, package bundler of the public Go module auto-arbitrage; 48Club's
+    own page with them could not be read.
     """
     sent_by(wire, shipped("bsc", "48club"), credential="")
 
@@ -176,6 +177,18 @@ def test_bloxroute_counts_what_its_contract_is_paid_at_a_floor_of_a_twentieth_gw
 
     assert entry.tip_recipient == "0x6374Ca2da5646C73Eb444aB99780495d61035f9b"
     assert entry.min_gas_price_wei == GWEI // 20
+
+
+@pytest.mark.parametrize(("name", "credential"), [("48club", ""), ("bloxroute", "token")])
+def test_below_the_other_floors_nothing_is_sent_either(wire, name, credential):
+    """bloXroute's is its page's (above); 48Club's is ours, the chain's own."""
+    way = FanOut([relay_to(wire, shipped("bsc", name), credential=credential)])
+    (below,) = way.hand_over(parcel(gas_price_wei=GWEI // 20 - 1), timeout_s=2)
+    (at,) = way.hand_over(parcel(gas_price_wei=GWEI // 20), timeout_s=2)
+    way.close()
+
+    assert (below.outcome, at.outcome) == (answers.NOT_SENT, answers.ACCEPTED)
+    assert len(wire.requests) == 1
 
 
 def test_flashbots_is_asked_once_for_each_exact_block(wire):
