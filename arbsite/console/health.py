@@ -130,9 +130,9 @@ def _chain(
 
 
 def engine_word(*, state: str, automatic: bool, monitoring: bool, ready: bool) -> dict[str, Any]:
-    """The chip that says whether the machine may act, its tone, and whether it acts by itself."""
-    armed = state == "armed" and automatic
-    return {**_engine_word(state, automatic, monitoring, ready), "armed": armed}
+    """The chip that says whether the machine may act, its tone, and whether it is armed."""
+    word = _engine_word(state, automatic, monitoring, ready)
+    return {**word, "armed": state == "armed"}
 
 
 def _engine_word(state: str, automatic: bool, monitoring: bool, ready: bool) -> dict[str, str]:
@@ -142,10 +142,8 @@ def _engine_word(state: str, automatic: bool, monitoring: bool, ready: bool) -> 
         return {"word": "STOPPED", "tone": "mute"}
     if not ready:
         return {"word": "NOT READY", "tone": "amber"}
-    if state == "armed" and automatic:
-        return {"word": "FAST MODE ARMED", "tone": "red"}
     if state == "armed":
-        return {"word": "ARMED, ASKS FIRST", "tone": "amber"}
+        return {"word": "FAST MODE ARMED" if automatic else "ARMED, ASKS FIRST", "tone": "red"}
     return {"word": "PAUSED", "tone": "amber"} if state == "paused" else _RUNNING
 
 

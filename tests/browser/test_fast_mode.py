@@ -25,6 +25,7 @@ from wallets.models import KillState
 pytestmark = [pytest.mark.browser, pytest.mark.django_db(transaction=True)]
 WIDE = {**DESKTOP, "width": 1400}
 SCREEN = 1500
+SOLID_RED = "rgb(179, 38, 47)"
 
 
 @pytest.fixture
@@ -96,11 +97,24 @@ def test_armed_is_said_by_card_chip_and_tab(open_page, history):
     expect(page.locator("#mode-word")).to_have_text("ARMED")
     expect(page.locator("#engine-chip")).to_have_text("FAST MODE ARMED")
     expect(page.locator("#tab-icon")).to_have_attribute("href", re.compile("armed"))
+    expect(page.locator(".modecard")).to_have_css("background-color", SOLID_RED)
 
     set_state("off")
 
     expect(page.locator("#mode-word")).to_have_text("Fast Mode off", timeout=15_000)
     expect(page.locator("#tab-icon")).to_have_attribute("href", re.compile("favicon"))
+    expect(page.locator(".modecard")).not_to_have_css("background-color", SOLID_RED)
+
+
+def test_armed_is_as_red_where_it_asks_first(open_page, history):
+    configure(auto_execute=False)
+    page = at_fast_mode(open_page())
+    expect(page.locator("#mode-word")).to_have_text("ARMED")
+    expect(page.locator(".modecard")).to_contain_text("you confirm each")
+    expect(page.locator(".modecard")).to_have_css("background-color", SOLID_RED)
+    expect(page.locator("#engine-chip")).to_have_text("ARMED, ASKS FIRST")
+    expect(page.locator("#engine-chip")).to_have_class(re.compile("tone-red"))
+    expect(page.locator("#tab-icon")).to_have_attribute("href", re.compile("armed"))
 
 
 def test_switching_off_is_one_click(open_page, history):
@@ -202,6 +216,9 @@ def test_the_log_holds_milliseconds_filters_and_follows(open_page, history):
 def test_latency_is_drawn_for_each_window(open_page, history):
     page = at_fast_mode(open_page())
     expect(page.locator("#latency-chart canvas")).to_have_count(1)
+    legend = page.locator("#latency-chart .u-legend")
+    expect(legend).to_contain_text("target 200 ms")
+    expect(legend).to_contain_text("block 1.00 s")
     total = page.locator("#latency-stages tr", has_text="event → sent")
     expect(total.locator("td").nth(0)).to_have_text("12")
     page.get_by_role("button", name="60 min").click()
