@@ -62,7 +62,7 @@ class Acting:
         self._error: BaseException | None = None
         self._erred = asyncio.Event()
         # What was decided before the scan gave its opportunity a row.
-        self._unplaced: list[tuple[Evaluation, Acted]] = []
+        self._unplaced: list[tuple[Evaluation, Acted, bool]] = []
         self._executed: dict[int, int] = {}  # execution -> opportunity, to be written
         self._ticks = Ticks()
         self._rehearsed: set[str] = set()  # cycles of the session that these are of
@@ -184,8 +184,8 @@ class Acting:
     def place(self, session: PriceSession) -> None:
         """After a scan: write what was decided to the rows that it made."""
         waiting, self._unplaced = self._unplaced, []
-        for evaluation, acted in waiting:
-            self._note(session, evaluation, acted, again=False)
+        for evaluation, acted, by_person in waiting:
+            self._note(session, evaluation, acted, again=False, by_person=by_person)
 
     def rehearse(self, session: PriceSession) -> None:
         """Have a few of the paths that live and were never met learned, for when they pay."""
@@ -205,11 +205,19 @@ class Acting:
                 self.desk.rehearse(wanted)
 
     def _note(
-        self, session: PriceSession, evaluation: Evaluation, acted: Acted, *, again: bool
+        self,
+        session: PriceSession,
+        evaluation: Evaluation,
+        acted: Acted,
+        *,
+        again: bool,
+        by_person: bool = False,
     ) -> None:
-        pk = session.note(evaluation, verdict=acted.verdict, reason=acted.reason)
+        pk = session.note(
+            evaluation, verdict=acted.verdict, reason=acted.reason, by_person=by_person
+        )
         if pk is None and again:
-            self._unplaced.append((evaluation, acted))
+            self._unplaced.append((evaluation, acted, by_person))
         elif pk is not None and acted.execution_pk is not None:
             self._executed[acted.execution_pk] = pk
 
@@ -221,9 +229,16 @@ class Acting:
             execution_pk, opportunity_pk = self._executed.popitem()
             services.execution_place(pk=execution_pk, opportunity_pk=opportunity_pk)
 
-    async def _took(self, session: PriceSession, evaluation: Evaluation, acted: Acted) -> None:
+    async def _took(
+        self,
+        session: PriceSession,
+        evaluation: Evaluation,
+        acted: Acted,
+        *,
+        by_person: bool = False,
+    ) -> None:
         """Note what became of it; distrust what the simulation disproved."""
-        self._note(session, evaluation, acted, again=True)
+        self._note(session, evaluation, acted, again=True, by_person=by_person)
         if acted.reason:
             failed = acted.reason == "simulation_failed" or acted.distrust
             logger.log(
@@ -276,7 +291,7 @@ class Acting:
                 return True  # a block came in between: the next round asks again
             act = partial(self._desk().act, wanted, waits=True)
             acted = await self._threads.run("desk", act)
-            await self._took(session, evaluation, acted)
+            await self._took(session, evaluation, acted, by_person=True)
             return acted.passes
         except RECORD_AWAY as error:
             logger.warning("request waits", extra={"execution": request.pk, "why": str(error)})

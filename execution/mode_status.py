@@ -4,7 +4,6 @@ from typing import Any
 
 from contracts.models import Chain
 from execution import adapters, fast_mode, readiness, selectors
-from prices.models import Monitor
 from prices.render import iso
 from wallets import selectors as wallet_selectors
 
@@ -28,7 +27,6 @@ def mode_status(chain: Chain) -> dict[str, Any]:
     killed = wallet_selectors.kill_engaged(chain_key=chain.key)
     stop = wallet_selectors.kill_status(chain_keys=[chain.key]) if killed else []
     engaged = next((each for each in stop if each["engaged"]), None)
-    monitor = Monitor.objects.filter(chain=chain).first()
     return {
         "chain": chain.key,
         "config": fast_mode.config_shown(mode.config, state=mode.state, is_local=chain.is_local),
@@ -39,9 +37,6 @@ def mode_status(chain: Chain) -> dict[str, Any]:
         "armedAt": iso(mode.armed_at) if mode.state != "off" else None,
         "expiresAt": iso(mode.expires_at),
         "offering": not killed and mode.state == "armed" and not mode.config.auto_execute,
-        "stats": {
-            "seen": monitor.opportunities_detected if monitor else 0,
-            **selectors.stats(chain=chain),
-        },
+        "stats": selectors.stats(chain=chain),
         "readiness": checks(chain),
     }

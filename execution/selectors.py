@@ -14,6 +14,7 @@ from execution import render
 from execution.kernel.breakers import Outcome
 from execution.kernel.latency import Summary, as_ms, summarise_stages
 from execution.models import Execution, FastMode, LatencySample, PnlEntry
+from prices.models import Monitor
 from prices.render import iso
 from wallets.kernel.lifecycle import UNMINED
 from wallets.models import Transaction
@@ -173,33 +174,37 @@ def net_of_hour_and_day(*, chain: Chain) -> tuple[Wei, Wei]:
 
 
 def stats(*, chain: Chain) -> dict[str, Any]:
-    """Fast Mode's figures since the beginning; simulated ones are left out of all totals."""
-    rows = Execution.objects.filter(chain=chain, kind="arbitrage").exclude(
-        transaction__simulated_only=True
-    )
+    """Fast Mode's figures since the beginning; simulated ones are left out of all totals.
+
+    Of what it did by itself, but for ``requestsRefused``: people's requests, by reason.
+    ``seen``: lives of cycles since monitoring began; ``rejectedByReason``: how many of them a
+    reason stopped, as they were born or when it came to act. Five queries.
+    """
+    monitor = Monitor.objects.filter(chain=chain).first()
+    rows = _own(chain).exclude(transaction__simulated_only=True)
     counts = rows.aggregate(
         executed=Count("pk", filter=Q(transaction__status__in=["included", "confirmed"])),
         failed=Count("pk", filter=Q(transaction__status__in=["reverted", "expired", "cancelled"])),
     )
     last = rows.filter(transaction__isnull=False).order_by("-pk").first()
-    refused = rows.exclude(refused="").values("refused").annotate(n=Count("pk")).order_by()
+    asked = Execution.objects.filter(chain=chain, kind="arbitrage", automatic=False)
+    refused = asked.exclude(refused="").values("refused").annotate(n=Count("pk")).order_by()
     return {
+        "seen": monitor.opportunities_detected if monitor else 0,
         "executed": counts["executed"],
         "failed": counts["failed"],
-        "rejectedByReason": {row["refused"]: row["n"] for row in refused},
+        "rejectedByReason": monitor.rejections if monitor else {},
+        "requestsRefused": {row["refused"]: row["n"] for row in refused},
         "netProfitWei": str(net_profit_wei(chain=chain)),
         "lastExecutionAt": iso(last.created_at) if last else None,
     }
 
 
-def net_profit_wei(*, chain: Chain | None = None, since: timedelta | None = None) -> int:
-    """The ledger's sum in wei: profit less gas, L1 fees and tips; reversals undo what they name."""
-    entries = PnlEntry.objects.all()
-    if chain is not None:
-        entries = entries.filter(chain=chain)
-    if since is not None:
-        entries = entries.filter(at__gte=timezone.now() - since)
-    return int(entries.aggregate(total=Sum("net_wei"))["total"] or 0)
+def net_profit_wei(*, chain: Chain) -> Wei:
+    """The ledger's sum of automation's own executions: profit less gas, L1 fees and tips;
+    reversals undo what they name."""
+    entries = PnlEntry.objects.filter(chain=chain, execution__automatic=True)
+    return Wei(int(entries.aggregate(total=Sum("net_wei"))["total"] or 0))
 
 
 def latency(*, chain: Chain, window_s: int) -> dict[str, dict[str, Any]]:

@@ -82,15 +82,21 @@ def _live_facts(chain: Chain) -> dict[str, Any]:
         offered = price_selectors.opportunities_current(
             chain=chain.key, executable=True, limit=OFFERS_SHOWN
         )
-    rejected = sorted(mode["stats"]["rejectedByReason"].items(), key=lambda one: -one[1])
+    stats = mode["stats"]
     return {
         "mode": mode,
         "checks": [{**c, "title": readiness.TITLES[c["key"]]} for c in mode["readiness"]],
         "failing": [readiness.TITLES[c["key"]] for c in mode["readiness"] if not c["ok"]],
         "offers": offered,
-        "rejected": rejected,
+        "rejected": _by_count(stats["rejectedByReason"]),
+        "refused": _by_count(stats["requestsRefused"]),
+        "refused_count": sum(stats["requestsRefused"].values()),
         "expiry_min": mode["config"]["expiryMs"] // MINUTE_MS,
     }
+
+
+def _by_count(reasons: Mapping[str, int]) -> list[tuple[str, int]]:
+    return sorted(reasons.items(), key=lambda one: -one[1])
 
 
 def _fields(config: Mapping[str, Any]) -> list[dict[str, Any]]:

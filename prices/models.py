@@ -29,6 +29,8 @@ class Monitor(models.Model):
     lag_ms = models.PositiveIntegerField(null=True)
     updates = models.PositiveBigIntegerField(default=0)
     opportunities_detected = models.PositiveBigIntegerField(default=0)
+    # Reason -> how many of them it stopped, as they were born or when automation came to act.
+    rejections = models.JSONField(default=dict)
     problem = models.CharField(max_length=200, blank=True)
     # The newest batch written: one whose commit was not heard of is not written twice.
     last_batch = models.UUIDField(null=True)

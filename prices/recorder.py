@@ -1,6 +1,8 @@
 """The one writer of what a watcher saw: opportunities, pool states and the monitor, in batches."""
 
-from collections.abc import Callable, Collection, Iterable, Sequence
+import json
+from collections import Counter
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from functools import lru_cache
@@ -9,6 +11,7 @@ from uuid import UUID, uuid4
 
 from django.db import connection, transaction
 from django.db.models import F
+from django.db.models.expressions import RawSQL
 from django.utils import timezone
 
 from arbsite.base.errors import Retryable
@@ -22,6 +25,13 @@ from prices.watcher import UsdRate, Watcher
 
 IDS_AT_ONCE: Final = 5_000
 IDS_MOST: Final = 200_000
+_REJECTIONS_ADDED: Final = """
+SELECT jsonb_object_agg(reason, many)
+  FROM (SELECT reason, sum(said.many::bigint) AS many
+          FROM (SELECT * FROM jsonb_each_text(rejections)
+                UNION ALL SELECT * FROM jsonb_each_text(%s::jsonb)) AS said (reason, many)
+         GROUP BY reason) AS added
+"""
 _iso: Final = lru_cache(maxsize=64)(datetime.isoformat)  # one time for all of a scan
 
 
@@ -48,6 +58,7 @@ class Batch:
     monitor: dict[str, Any] = field(default_factory=dict)
     unknown: list[int] = field(default_factory=list)  # pools whose state could not be read
     gone: list[int] = field(default_factory=list)  # lives taken over that did not go on
+    rejections: Mapping[str, int] = field(default_factory=dict)  # reason -> how many lives
     updates: int = 0
     token: UUID = field(default_factory=uuid4)
 
@@ -81,6 +92,8 @@ class Lives:
         self._of: dict[int, int] = {}
         self.by_identity: dict[str, int] = {}
         self.inherited: dict[str, int] = {}
+        self._rejected_for: dict[int, tuple[str, ...]] = {}
+        self._rejections: Counter[str] = Counter()
 
     def refill(self) -> None:
         """Take numbers from the database; call it where waiting is allowed."""
@@ -110,6 +123,7 @@ class Lives:
         pk = self._of[record.life]
         if record.event is LifeEvent.END:
             del self._of[record.life]
+            self._rejected_for.pop(pk, None)
             if self.by_identity.get(record.identity) == pk:
                 del self.by_identity[record.identity]
         return pk, born
@@ -117,6 +131,18 @@ class Lives:
     def knows(self, record: LifeRecord) -> bool:
         """Whether the record can be placed: a birth always, else a life that was numbered."""
         return record.event is LifeEvent.BIRTH or record.life in self._of
+
+    def reject(self, pk: int, reason: str) -> None:
+        """Count that a reason stopped the life in this row: each reason once a life."""
+        known = self._rejected_for.get(pk, ())
+        if reason and reason not in known:
+            self._rejected_for[pk] = (*known, reason)
+            self._rejections[reason] += 1
+
+    def take_rejections(self) -> Mapping[str, int]:
+        """How many lives each reason stopped since this was asked."""
+        rejections, self._rejections = self._rejections, Counter()
+        return rejections
 
     def take_gone(self) -> list[int]:
         """Inherited rows that no cycle went on in; none are inherited afterwards."""
@@ -181,12 +207,16 @@ def write(batch: Batch, *, chain_key: str, mode: str, registry: Registry) -> Non
 def _claim(batch: Batch, *, chain_key: str) -> bool:
     """Note the batch and the head in the monitor; False where it was written before."""
     fresh = Monitor.objects.filter(chain_id=chain_key).exclude(last_batch=batch.token)
+    facts = dict(batch.monitor)
+    if batch.rejections:
+        added = [json.dumps(batch.rejections)]
+        facts["rejections"] = RawSQL(_REJECTIONS_ADDED, added)  # noqa: S611  a constant
     claimed = fresh.update(
         last_batch=batch.token,
         heartbeat_at=timezone.now(),
         updates=F("updates") + batch.updates,
         opportunities_detected=F("opportunities_detected") + batch.births,
-        **batch.monitor,
+        **facts,
     )
     return bool(claimed)
 
@@ -296,7 +326,10 @@ def seen_of(
     for record in records:
         each = record.evaluation
         executable = each.verdict is Verdict.EXECUTABLE
+        reason = idle_reason if executable else (each.reason.value if each.reason else "")
         pk, born = lives.place(record)
+        if born:
+            lives.reject(pk, reason)
         seen.append(
             Seen(
                 pk=pk,
@@ -305,7 +338,7 @@ def seen_of(
                 at=at,
                 usd=usd,
                 verdict=each.verdict.value,
-                reason=idle_reason if executable else (each.reason.value if each.reason else ""),
+                reason=reason,
             )
         )
     return seen

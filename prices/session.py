@@ -126,11 +126,18 @@ class PriceSession:
         self.pending.updates += len(touched)
         return result
 
-    def note(self, evaluation: Evaluation, *, verdict: str, reason: str) -> int | None:
-        """What became of an executable opportunity; overrules what its row says. Returns its id."""
+    def note(
+        self, evaluation: Evaluation, *, verdict: str, reason: str, by_person: bool = False
+    ) -> int | None:
+        """What became of an executable opportunity; overrules what its row says. Returns its id.
+
+        ``by_person``: somebody asked for it, so that what stopped it is not counted as ours.
+        """
         pk = self.lives.by_identity.get(evaluation.identity)
         if pk is not None:
             self.pending.reasons[pk] = (verdict, reason)
+            if not by_person:
+                self.lives.reject(pk, reason)
         return pk
 
     @property
@@ -148,6 +155,7 @@ class PriceSession:
         dirty, self.dirty = self.dirty, set()
         pools = self.watcher.registry.pools
         batch.pools = recorder.pool_states(self.watcher, dirty, at=timezone.now())
+        batch.rejections = self.lives.take_rejections()
         batch.unknown = [pools[i].pk for i in dirty & self.watcher.book.unknown]
         batch.monitor = self._head_facts()
         self._unwritten = batch

@@ -10,6 +10,7 @@ from execution.threads import Threads
 from execution.wanted import Acted
 from prices.chain_state import read_market
 from prices.kernel.waterfall import Verdict
+from prices.models import Monitor
 from tests.prices.conftest import chain, channel_layer, facts, market, monitor  # noqa: F401
 from tests.prices.test_session import make_session, take
 
@@ -135,6 +136,64 @@ def test_a_head_that_nobody_acts_on_lets_what_waits_beside_go_on(paying):
 
     assert hunted(session, touched, desk) == []
     assert desk.rested == 1
+
+
+class DeskThatRefuses(DeskOfOneExecutor):
+    """Everything, with a reason that no gate of the search has."""
+
+    def act(self, wanted, *, waits=False):
+        self.asked.append(wanted.request_pk)
+        return Acted("simulation_failed", "it reverts")
+
+
+def counted(session):
+    """Reasons and how many lives each stopped, after everything is written."""
+    session.write(session.take_batch())
+    return Monitor.objects.get().rejections
+
+
+def test_what_automation_refuses_is_counted_once_a_life(paying):
+    session, touched = paying
+    lives = {each.identity for each in huntable(session.watcher, touched)}
+    before = counted(session).get("simulation_failed", 0)
+
+    async def run():
+        threads = Threads("desk")
+        acting = Acting(chain=session.chain, threads=threads, settle=lambda: None)
+        acting.open(DeskThatRefuses())
+        for _ in range(2):  # the second is refused as lives that have rows
+            acting.hunt(session, touched, received_ns=0)
+            await acting.finish()
+            session.scan(touched)
+            acting.place(session)
+        await threads.close()
+
+    asyncio.run(run())
+
+    assert (before, counted(session)["simulation_failed"]) == (0, len(lives))
+
+
+def test_what_a_person_asked_for_is_not_counted_as_automations(paying):
+    session, touched = paying
+    best = next(huntable(session.watcher, touched))
+    session.scan(touched)
+    before = counted(session)
+    request = Execution.objects.create(
+        chain=session.chain, kind="arbitrage", key="person:1",
+        opportunity_id=session.lives.by_identity[best.identity],
+    )  # fmt: skip
+    desk = DeskThatRefuses()
+
+    async def run():
+        threads = Threads("desk", "control")
+        acting = Acting(chain=session.chain, threads=threads, settle=lambda: None)
+        acting.open(desk)
+        await acting.answer_all(session, [request])
+        await threads.close()
+
+    asyncio.run(run())
+
+    assert (desk.asked, counted(session)) == ([request.pk], before)
 
 
 class DeskThatIsFreeLater(DeskOfOneExecutor):

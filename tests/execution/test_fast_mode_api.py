@@ -12,6 +12,7 @@ from contracts.observing import Taken, endpoint_latency_record
 from execution import fast_mode, services
 from execution.kernel.latency import EDGES_US, Stage
 from execution.models import FastMode, FastModeConfig, LatencySample
+from prices.models import Monitor
 from tests.execution.rows import armed, make_chain, make_execution, make_sent
 from tests.execution.signer_stub import SignerStub
 from tests.execution.test_guards import REMOTE
@@ -66,8 +67,24 @@ def test_the_status_says_limits_state_figures_and_readiness(chain):
     assert (said["state"], said["by"], said["offering"]) == ("armed", "system", False)
     assert set(said["stats"]) == {
         "seen", "executed", "failed", "rejectedByReason", "netProfitWei", "lastExecutionAt",
+        "requestsRefused",
     }  # fmt: skip
     assert {"key", "ok", "detail", "fix"} <= set(said["readiness"][0])
+
+
+def test_the_figures_are_of_what_fast_mode_did_by_itself(chain):
+    Monitor.objects.update(opportunities_detected=9, rejections={"fees": 7, "in_flight": 1})
+    make_execution(chain, n=1, sent=make_sent(chain, n=1, status="confirmed"))
+    make_execution(chain, n=2, sent=make_sent(chain, n=2, status="expired"))
+    for n, ended in ((3, "confirmed"), (4, "reverted")):
+        make_execution(chain, n=n, sent=make_sent(chain, n=n, status=ended), automatic=False)
+    make_execution(chain, n=5, automatic=False, refused="gas")
+
+    stats = status()["stats"]
+
+    assert (stats["seen"], stats["executed"], stats["failed"]) == (9, 1, 1)
+    assert stats["rejectedByReason"] == {"fees": 7, "in_flight": 1}
+    assert stats["requestsRefused"] == {"gas": 1}
 
 
 @pytest.mark.parametrize(

@@ -304,5 +304,5 @@ def test_figures_take_a_fixed_number_of_queries(django_assert_num_queries):
         assert selectors.consecutive_failures(chain=chain, since=since) == 0
     with django_assert_num_queries(3):
         assert len(selectors.executions_recent()) == 5
-    with django_assert_num_queries(4):
+    with django_assert_num_queries(5):
         selectors.stats(chain=chain)

@@ -116,6 +116,15 @@ def test_a_life_has_one_row_from_birth_to_end(session, market):
         assert row.last_block_number >= row.block_number
 
 
+def test_every_birth_is_counted_under_what_stopped_it(session, market):
+    for _ in range(12):
+        market.driver.step()
+        take(session, market)
+    monitor = Monitor.objects.get()
+    assert monitor.rejections["fees"] > monitor.rejections.get("premium", 0)
+    assert sum(monitor.rejections.values()) == monitor.opportunities_detected
+
+
 def test_a_batch_whose_commit_was_not_heard_of_is_written_once(session, market):
     for _ in range(4):
         market.driver.step()
@@ -127,8 +136,8 @@ def test_a_batch_whose_commit_was_not_heard_of_is_written_once(session, market):
     session.write(batch)
 
     after = Monitor.objects.get()
-    assert (after.updates, after.opportunities_detected) == (
-        before.updates, before.opportunities_detected,
+    assert (after.updates, after.opportunities_detected, after.rejections) == (
+        before.updates, before.opportunities_detected, before.rejections,
     )  # fmt: skip
     assert Opportunity.objects.count() == rows == after.opportunities_detected
 
