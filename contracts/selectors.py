@@ -7,7 +7,7 @@ from itertools import groupby
 from django.utils import timezone
 from rest_framework.exceptions import ValidationError
 
-from contracts.kernel.latencies import latencies_from
+from contracts.kernel.latencies import Latencies, latencies_from
 from contracts.models import Chain, EndpointLatency
 
 
@@ -24,23 +24,26 @@ class EndpointSummary:
     p95_us: int
     p99_us: int
     max_us: int
+    latencies: Latencies
     first: int
     disputes: int
     forks: int
 
 
-def endpoint_latency(chain: Chain, window_s: int) -> list[EndpointSummary]:
+def endpoint_latency(
+    chain: Chain, window_s: int, *, first_only: bool = False
+) -> list[EndpointSummary]:
     """Every endpoint that was asked in the last ``window_s``, by use and the operator's order.
 
+    ``first_only``: of each use the first in that order.
     Percentiles are at most 9.1 % above the true ones, never below. One query.
     """
     since = timezone.now() - timedelta(seconds=window_s)
-    rows = (
-        EndpointLatency.objects.filter(chain=chain, at__gte=since)
-        .order_by("use", "position", "endpoint")
-        .values_list(
-            *("use", "position", "endpoint", "counts", "max_us", "first", "disputes", "forks")
-        )
+    asked = EndpointLatency.objects.filter(chain=chain, at__gte=since)
+    if first_only:
+        asked = asked.filter(position=0)
+    rows = asked.order_by("use", "position", "endpoint").values_list(
+        *("use", "position", "endpoint", "counts", "max_us", "first", "disputes", "forks")
     )
     summaries = []
     for (use, position, endpoint), group in groupby(rows, key=lambda row: row[:3]):
@@ -58,6 +61,7 @@ def endpoint_latency(chain: Chain, window_s: int) -> list[EndpointSummary]:
                 p95_us=p95,
                 p99_us=p99,
                 max_us=found.max_us,
+                latencies=found,
                 first=first,
                 disputes=disputes,
                 forks=forks,

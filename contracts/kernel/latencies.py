@@ -1,6 +1,7 @@
 """Latencies counted in classes, an eighth of a doubling wide: they add up, and flatter nobody."""
 
-from collections.abc import Iterable, Mapping
+from bisect import bisect_right
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from math import ceil, log2
 from typing import Final
@@ -48,6 +49,16 @@ class Latencies:
             if left <= 0:
                 break
         return min(_upper_us(at), self.max_us)
+
+    def buckets(self, edges_us: Sequence[int]) -> list[int]:
+        """How many lie below each edge and not below the one before, then those beyond all.
+
+        ``edges_us``: rising, microseconds. Each counts at the upper bound of its class.
+        """
+        found = [0] * (len(edges_us) + 1)
+        for at, many in self.counts.items():
+            found[bisect_right(edges_us, min(_upper_us(at), self.max_us))] += many
+        return found
 
 
 def class_of(microseconds: int) -> int:

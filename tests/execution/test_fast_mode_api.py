@@ -19,7 +19,7 @@ from tests.execution.test_guards import REMOTE
 from tests.execution.test_readiness import make_ready
 from tests.execution.test_requests import client, post
 from wallets import selectors as wallet_selectors
-from wallets.models import KillState
+from wallets.models import KillState, Submission
 
 pytestmark = pytest.mark.django_db(transaction=True)
 DEFAULTS = {
@@ -286,23 +286,55 @@ def test_latency_by_stage_relay_and_step(chain):
     assert (simulate["count"], simulate["p50Ms"]) == (0, None)
     assert len(said["bucketsMs"]) == len(EDGES_US) == len(total["buckets"]) - 1
     assert total["buckets"][said["bucketsMs"].index(10.0)] == 1
-    assert said["relays"] == [
-        {"relay": "public node", "stage": "submit", "count": 1, "p50Ms": 1.5, "p95Ms": 1.5,
-         "p99Ms": 1.5, "maxMs": 1.5},
-    ]  # fmt: skip
+    [relay] = said["relays"]
+    assert relay.pop("buckets")[said["bucketsMs"].index(2.0)] == 1
+    assert relay == {
+        "relay": "public node", "stage": "submit", "count": 1, "p50Ms": 1.5, "p95Ms": 1.5,
+        "p99Ms": 1.5, "maxMs": 1.5,
+    }  # fmt: skip
     [step] = said["series"]
     assert step["stages"] == {"search": 0.3, "submit": 1.5, "total": 9.0}
     assert said["rpc"] == []
 
 
+def test_what_two_relays_had_is_counted_for_each_by_its_own_name(chain):
+    sent = make_sent(chain, submitted_via="bundle:one+other")
+    row = make_execution(chain, sent=sent)
+    for relay, took_us in (("one", 3_000), ("other", 40_000)):
+        Submission.objects.create(
+            attempt=sent.attempts.get(), relay=relay, outcome="accepted", took_us=took_us
+        )
+    Submission.objects.create(attempt=sent.attempts.get(), relay="third", outcome="not_sent")
+    services.latency_record(
+        chain=chain, execution_pk=row.pk, stages_us={"submit": 41_000, "inclusion": 700_000}
+    )
+
+    said = client("viewer").get("/api/fast-mode/latency?chain=local&windowS=600").data
+
+    shown = [
+        (each["relay"], each["stage"], each["count"], each["maxMs"]) for each in said["relays"]
+    ]
+    assert shown == [
+        ("one", "inclusion", 1, 700.0), ("one", "submit", 1, 3.0),
+        ("other", "inclusion", 1, 700.0), ("other", "submit", 1, 40.0),
+    ]  # fmt: skip
+    below = [said["bucketsMs"][each["buckets"].index(1)] for each in said["relays"]]
+    assert below == [1_000.0, 5.0, 1_000.0, 50.0]
+
+
 def test_latency_names_each_endpoint_that_was_asked(chain):
     endpoint = endpoint_of("https://node.example/k3y")
-    endpoint.answered(took_s=0.002)
+    for took_s in (0.002, 0.002, 0.03):
+        endpoint.answered(took_s=took_s)
     taken = [Taken("http", 0, endpoint.shown, endpoint.take_latencies())]
     endpoint_latency_record(chain=chain, taken=taken)
-    [row] = client("viewer").get("/api/fast-mode/latency?windowS=600").json()["rpc"]
-    assert (row["endpoint"], row["use"], row["count"]) == ("https://node.example", "http", 1)
-    assert 2 <= row["p50Ms"] <= row["maxMs"] < 2.2
+    said = client("viewer").get("/api/fast-mode/latency?windowS=600").json()
+    [row] = said["rpc"]
+    assert (row["endpoint"], row["use"], row["count"]) == ("https://node.example", "http", 3)
+    assert 2 <= row["p50Ms"] < 2.2
+    assert len(row["buckets"]) == len(said["bucketsMs"]) + 1
+    counted = {said["bucketsMs"][at]: many for at, many in enumerate(row["buckets"]) if many}
+    assert counted == {5.0: 2, 50.0: 1}
 
 
 @pytest.mark.parametrize("window", ["0", "x", "-5", "99999999", "1.5"])
