@@ -17,6 +17,8 @@ from arbsite.base.models import User
 from arbsite.base.tokens import token_create
 from arbsite.console.clients import CLOSE_BEHIND, Client, Frame, Wire
 from arbsite.console.logins import Login
+from execution.models import LatencySample
+from execution.services import latency_record
 from prices.models import Monitor, Opportunity, PoolState
 from tests.arbsite.console import builders, served
 
@@ -131,6 +133,22 @@ def test_updates_carry_what_changed_numbered_without_gaps(site, market):
     assert [frame["seq"] - snapshot["seq"] for frame in heard] == [1, 2, 3]
     assert [[row["reserve1"] for row in frame["data"]] for frame in heard] == [
         [str(10**24)], [str(10**24 + 1)], [str(10**24 + 2)],
+    ]  # fmt: skip
+
+
+def test_a_recorded_latency_is_told_with_the_figures_of_its_stage(site, market):
+    LatencySample.objects.create(chain=market, stage="total", microseconds=2_000)
+
+    with opened(site, user=builders.make_user(role="viewer")) as ws:
+        [snapshot] = subscribed(ws, "latency")
+        latency_record(chain=market, execution_pk=None, stages_us={"total": 8_000})
+        told = hear(ws, type="update", channel="latency")
+
+    assert told["seq"] == snapshot["seq"] + 1
+    assert [row["maxMs"] for row in snapshot["data"]] == [2.0]
+    assert told["data"] == [
+        {"id": "local:total", "chain": "local", "stage": "total", "windowS": 900, "count": 2,
+         "p50Ms": 2.0, "p95Ms": 8.0, "p99Ms": 8.0, "maxMs": 8.0},
     ]  # fmt: skip
 
 
