@@ -7,7 +7,9 @@ import pytest
 from django.utils import timezone
 
 from arbsite.base.models import Alert, AuditEvent
+from contracts.endpoints import endpoint_of
 from contracts.models import Chain, Deployment, RpcHealth
+from contracts.observing import Taken, endpoint_latency_record
 from execution import engine, fast_mode, guards, mode_status, readiness
 from execution.models import Execution, FastMode, FastModeConfig
 from prices.models import Monitor
@@ -155,6 +157,36 @@ def test_a_check_turned_false_disarms_and_says_why(place, monkeypatch, key):
     assert AuditEvent.objects.get(verb="fast_mode_off").after["reason"] == mode.reason
     check = next(each for each in mode_status.checks(place.chain) if each["key"] == key)
     assert (check["ok"], bool(check["fix"])) == (False, True)
+
+
+def answered(place, *took_s):
+    """The first endpoint took so long, call by call, in seconds."""
+    endpoint = endpoint_of("https://node.example")
+    for each in took_s:
+        endpoint.answered(took_s=each)
+    RpcHealth.objects.update(endpoint=endpoint.shown)
+    taken = [Taken("http", 0, endpoint.shown, endpoint.take_latencies())]
+    endpoint_latency_record(chain=place.chain, taken=taken)
+
+
+def test_one_slow_answer_of_an_endpoint_does_not_disarm(place):
+    answered(place, *[0.001] * 39, 9.0)
+    RpcHealth.objects.update(latency_us=9_000_000)
+    assert place.look().state == "armed"
+
+
+def test_an_endpoint_whose_p95_is_slow_disarms_though_its_last_answer_was_quick(place):
+    answered(place, *[0.001] * 36, *[9.0] * 3, 0.001)
+    mode = place.look()
+    assert mode.state == "off"
+    assert "rpc_fast (9000 ms at https://node.example)" in mode.reason
+
+
+def test_of_a_few_answers_the_last_measurement_decides(place):
+    answered(place, 9.0)
+    assert place.look().state == "armed"
+    RpcHealth.objects.update(latency_us=9_000_000)
+    assert place.look().state == "off"
 
 
 def test_every_check_can_be_turned_false_and_has_a_name_on_the_page(place):
