@@ -201,6 +201,8 @@ def _refused_reserve(ask: Ask, *, around: Surroundings, limits: Limits) -> str:
         return f"a gas reserve signs no {ask.kind}"
     if ask.to not in around.contracts:
         return f"{ask.to or 'a new contract'} is not a contract of ours on this chain"
+    if ask.kind == "revoke" and any(ask.data[36:]):
+        return "a revoke, which passes the kill switch, gives no right"
     return _refused_call(ask, allowed=allowed, ceiling_wei=Wei(0))
 
 

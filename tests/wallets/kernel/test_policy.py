@@ -46,6 +46,9 @@ def why(**change):
         },
         {"role": "gas_reserve", "kind": "deployment", "to": "", "data": b"\x60\x80"},
         {"role": "gas_reserve", "kind": "authorisation", "data": policy.SET_EXECUTOR + b"\0" * 64},
+        {"role": "gas_reserve", "kind": "authorisation",
+         "data": policy.SET_EXECUTOR + b"\0" * 63 + b"\1"},
+        {"role": "gas_reserve", "kind": "revoke", "data": policy.SET_EXECUTOR + b"\0" * 64},
     ],
 )  # fmt: skip
 def test_what_a_role_is_for_is_allowed(change):
@@ -79,6 +82,11 @@ def test_what_a_role_is_for_is_allowed(change):
         ),
         ({"role": "gas_reserve", "kind": "authorisation", "to": OTHER}, "not a contract of ours"),
         ({"role": "gas_reserve", "kind": "authorisation"}, "selector"),
+        (
+            {"role": "gas_reserve", "kind": "revoke",
+             "data": policy.SET_EXECUTOR + b"\0" * 63 + b"\1"},
+            "gives no right",
+        ),
     ],
 )  # fmt: skip
 def test_everything_else_is_refused_and_named(change, words):
