@@ -19,6 +19,7 @@ from functools import partial
 import pytest
 from django.db import connection
 
+from contracts.kernel import abi
 from contracts.localchain.anvil import Anvil, free_port
 from contracts.models import Deployment
 from contracts.rpc import HttpRpc
@@ -147,9 +148,26 @@ def planned_in_bulk(model, wallets, each):
 def may_pass(raw):
     """Whether the bytes alone say that the switch lets them: a cancel, a pause or a revoke."""
     tx = decode(raw)
-    if tx.to == tx.sender.lower() and tx.value == 0 and tx.data == b"":
+    if tx.value:
+        return False
+    if tx.to == tx.sender.lower() and tx.data == b"":
         return True
-    return tx.data[:4] in (PAUSE, SET_EXECUTOR)
+    return tx.data == PAUSE or revokes(tx.data)
+
+
+def revokes(data):
+    """Whether this takes a right away: the word behind the address is false."""
+    return len(data) == 68 and data[:4] == SET_EXECUTOR and not any(data[36:])
+
+
+def test_only_what_takes_a_right_away_counts_as_a_revoke():
+    given, taken = (
+        abi.encode_call("setExecutor(address,bool)", "0x" + "77" * 20, allowed)
+        for allowed in (True, False)
+    )
+    assert revokes(taken)
+    assert not revokes(given)
+    assert not revokes(taken[:-1])
 
 
 @pytest.mark.parametrize("redis", ["alive", "killed"])
@@ -179,6 +197,7 @@ def test_after_the_answer_only_cancels_pauses_and_revokes_are_on_the_wire(
     assert trials.incomplete == []
     assert trials.before >= TRIALS * PROCESSES
     assert trials.harmless >= TRIALS  # something was let through, and seen
+    assert trials.revoked == TRIALS  # one of each trial, by its bytes
     if TRIALS >= LONG:
         assert trials.p99_s() <= 2.5
 
@@ -189,7 +208,7 @@ class Trials:
     def __init__(self, bench, proxy, dice):
         self.bench, self.proxy, self.random = bench, proxy, dice
         self.late, self.incomplete, self.took = [], [], []
-        self.before = self.harmless = self.sent_s = 0
+        self.before = self.harmless = self.revoked = self.sent_s = 0
         self.wallets = [self._wallet() for _ in range(PROCESSES)]
         self.receiver = Deployment.objects.create(
             chain=bench.chain, kind="receiver", address="0x" + "77" * 20,
@@ -241,18 +260,24 @@ class Trials:
                 self.before += began < at <= started
             elif may_pass(raw):
                 self.harmless += 1
+                self.revoked += revokes(decode(raw).data)
             else:
                 self.late.append((number, round(at - answered, 4), raw.hex()[:24]))
         kill.kill_release(reason="next trial")
         self._close_the_record()
 
     def _end_some(self, number):
-        """A cancel of something that is out, and a pause by an executor: they pass."""
+        """A cancel of something that is out, a pause by an executor, and a revoke: they pass."""
         out = Attempt.objects.filter(purpose="first", status="accepted").order_by("-id").first()
         if out is not None:
             self.bench.sender.cancel(out.transaction_id, reason="drill")
         pause = self.bench.plan(kind="pause", to=self.receiver.address, data=PAUSE)
         self.bench.sender.send(pause.pk, fees=FEES)
+        taken = abi.encode_call("setExecutor(address,bool)", self.bench.executor.address, False)
+        revoke = self.bench.plan(
+            self.bench.reserve, kind="revoke", to=self.receiver.address, data=taken
+        )
+        self.bench.sender.send(revoke.pk, fees=FEES)
 
     def _close_the_record(self):
         """All that is out is mined; the record need not be read for it in the next trial."""
@@ -302,6 +327,7 @@ class Trials:
             "perSecond": round(self.before / self.sent_s) if self.sent_s else 0,
             "late": len(self.late),
             "letThrough": self.harmless,
+            "revoked": self.revoked,
             "medianS": round(took[len(took) // 2], 3),
             "p99S": round(self.p99_s() if self.took else 0, 3),
         }
