@@ -202,6 +202,22 @@ def test_the_kill_switch_is_one_key_and_one_confirm_and_a_held_key_does_not_conf
     assert KillState.objects.get(scope="*").engaged
 
 
+def test_the_kill_switch_works_from_a_page_whose_socket_is_away(open_page, market):
+    page = open_page("operator")
+    page.route_web_socket(re.compile("/ws/"), lambda ws: ws.close())
+    page.goto("/prices/")
+    expect(page.locator("#link-word")).to_have_text("Polling", timeout=15_000)
+    page.keyboard.press("Shift+K")
+    expect(page.get_by_role("button", name="Stop now")).to_be_focused()
+    page.keyboard.press("Enter")
+
+    expect(page.locator("#kill-dialog")).to_be_hidden()
+    expect(page.locator(".toast")).to_contain_text("Stopped")
+    assert KillState.objects.get(scope="*").engaged
+    expect(page.locator("#engine-chip")).to_have_text("KILLED", timeout=15_000)
+    expect(page.locator("#link-word")).to_have_text("Polling")  # it was away all the while
+
+
 def test_the_kill_dialog_can_be_left_with_the_keyboard(open_page, market):
     page = settled(open_page("operator"), "/")
     page.locator("#kill-button").focus()
