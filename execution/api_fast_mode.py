@@ -212,7 +212,10 @@ class ConfigView(IdempotentView):
 
     @extend_schema(request=ConfigIn, responses=dict)
     def post(self, request: Request) -> Response:
-        """What lets more happen than before asks for the second factor where money is real."""
+        """What lets more happen than before asks for the second factor where money is real.
+
+        With ``enabled`` false the answer holds the proof, as that of disable does.
+        """
         chain, wanted = chain_and_body(request, ConfigIn)
         changes = {name: value for name, value in wanted.items() if name in BY_NAME}
         enabled = wanted.get("enabled")
@@ -230,10 +233,11 @@ class ConfigView(IdempotentView):
             )
             if enabled:
                 _arm(chain, request, failing=stands)
-        if enabled is False:
-            _off(chain, request, reason="disarmed by hand")
-            kill.planned_invalidate(scope=chain.key)
-        return Response(_changed(chain, before=held))
+        if enabled is not False:
+            return Response(_changed(chain, before=held))
+        _off(chain, request, reason="disarmed by hand")
+        proof = kill.planned_invalidate(scope=chain.key)
+        return Response({**_changed(chain, before=held), "proof": proof.as_json()})
 
 
 class RollbackView(IdempotentView):

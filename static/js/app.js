@@ -263,6 +263,10 @@ function said(form, body) {
     toast(sent ? `Stopped. ${sent} transaction(s) had already been sent.` : "Stopped. Nothing was in flight.");
     return;
   }
+  if (body.proof?.complete === false) {
+    toast(`${form.dataset.done}, but something may be in flight: ${body.proof.detail}`, { bad: true });
+    return;
+  }
   if (body.id !== undefined && form.dataset.api.startsWith("/api/execute")) {
     toast(`${form.dataset.done}: #${body.id} is ${body.status}`, { href: `/executions/${body.id}/` });
     return;

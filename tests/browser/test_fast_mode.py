@@ -20,6 +20,7 @@ from tests.arbsite.console import builders
 from tests.browser.conftest import DESKTOP, PHONE
 from tests.browser.test_pages import keep_picture
 from tests.browser.test_wallets import serious
+from tests.execution.test_fast_mode_api import sender_that_hangs
 from wallets.models import KillState
 
 pytestmark = [pytest.mark.browser, pytest.mark.django_db(transaction=True)]
@@ -121,6 +122,14 @@ def test_switching_off_is_one_click(open_page, history):
     page = at_fast_mode(open_page("operator"))
     page.get_by_role("button", name="Switch off").click()
     expect(page.locator("#mode-word")).to_have_text("Fast Mode off", timeout=15_000)
+    assert FastMode.objects.get().state == "off"
+
+
+def test_switched_off_while_a_sender_hangs_it_is_not_called_over(open_page, history):
+    page = at_fast_mode(open_page("operator"))
+    with sender_that_hangs():
+        page.get_by_role("button", name="Switch off").click()
+        expect(page.locator(".toast.bad")).to_contain_text("unknown in flight")
     assert FastMode.objects.get().state == "off"
 
 

@@ -1,9 +1,11 @@
 """The Fast Mode endpoints: what they take, what they answer, and who is asked for more."""
 
+from contextlib import contextmanager
 from dataclasses import replace
 from datetime import timedelta
 
 import pytest
+from django.db import connections
 from django.utils import timezone
 
 from arbsite.base.models import AuditEvent
@@ -19,6 +21,7 @@ from tests.execution.test_guards import REMOTE
 from tests.execution.test_readiness import make_ready
 from tests.execution.test_requests import client, post
 from wallets import selectors as wallet_selectors
+from wallets.ledger import KILL_LOCK
 from wallets.models import KillState, Submission
 
 pytestmark = pytest.mark.django_db(transaction=True)
@@ -206,6 +209,61 @@ def test_enabled_arms_and_disarms_with_the_limits(chain, admin, settings, tmp_pa
         assert (on.data["state"], on.data["config"]["cooldownMs"]) == ("armed", 4)
     finally:
         signer.stop()
+
+
+@contextmanager
+def sender_that_hangs():
+    """Another session holds the lock of the hand-over, as a sender does that does not end."""
+    with connections.create_connection("default").cursor() as cursor:
+        cursor.execute("SELECT pg_advisory_lock_shared(%s)", [KILL_LOCK])
+        try:
+            yield
+        finally:
+            cursor.db.close()
+
+
+def test_switching_off_with_the_limits_gives_the_proof_that_disable_gives(chain, admin):
+    plain = post("/api/fast-mode/disable", {"chain": "local"}, by=admin).data["proof"]
+    done = configure(admin, enabled=False, cooldownMs=3).data["proof"]
+    assert (done["scope"], done["complete"], done["detail"]) == ("local", True, "")
+    assert [step["step"] for step in done["steps"]] == [step["step"] for step in plain["steps"]]
+    assert "proof" not in configure(admin, cooldownMs=4).data
+
+    with sender_that_hangs():
+        hung = configure(admin, enabled=False)
+    assert (hung.status_code, hung.data["state"]) == (200, "off")
+    assert hung.data["proof"]["complete"] is False
+    assert "unknown in flight" in hung.data["proof"]["detail"]
+
+
+def test_disabled_with_kill_it_is_latched_and_cannot_be_armed(chain, admin, settings, tmp_path):
+    done = post("/api/fast-mode/disable", {"chain": "local", "kill": True, "reason": "smoke"})
+    assert done.status_code == 200
+    assert (done.data["state"], done.data["chains"]) == ("killed", ["local"])
+    assert (done.data["proof"]["scope"], done.data["proof"]["complete"]) == ("local", True)
+    row = KillState.objects.get(scope="local")
+    assert (row.engaged, row.reason) == (True, "smoke")
+    assert not KillState.objects.get(scope="*").engaged
+    assert (status()["state"], FastMode.objects.get().state) == ("killed", "off")
+
+    make_ready(chain)
+    settings.SIGNER_SOCKET = str(tmp_path / "s")
+    signer = SignerStub(tmp_path / "s")
+    try:
+        refused = post("/api/fast-mode/enable", {"chain": "local"}, by=admin)
+        assert refused.status_code == 409
+        assert [check["key"] for check in refused.json()["checks"]] == ["kill_clear"]
+        assert FastMode.objects.get().state == "off"
+        post("/api/kill/release", {"chain": "local", "reason": "over"}, by=admin)
+        assert post("/api/fast-mode/enable", {"chain": "local"}, by=admin).status_code == 200
+    finally:
+        signer.stop()
+
+
+def test_disabled_with_kill_and_without_a_chain_every_chain_is_stopped(chain):
+    done = post("/api/fast-mode/disable", {"kill": True}).data
+    assert (done["state"], done["proof"]["scope"]) == ("killed", "*")
+    assert KillState.objects.get(scope="*").engaged
 
 
 def test_armed_without_auto_execute_it_offers(chain, admin):
