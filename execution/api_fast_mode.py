@@ -19,12 +19,13 @@ from arbsite.base.units import gwei
 from contracts.asked import CHAIN, ChainIn, asker, chain_and_body, chain_of_query, query_of
 from contracts.models import Chain
 from contracts.selectors import chain_wanted
-from execution import drill, fast_mode, latency, limits
+from execution import fast_mode, latency, limits
 from execution.asking import chains_meant
 from execution.kernel.limits import BY_NAME, Value, loosened
 from execution.mode_status import failing, mode_status
 from execution.models import FastMode, FastModeConfig
 from wallets import kill
+from wallets.asking import AskView, answered
 
 REASON_MAX: Final = 200
 
@@ -291,13 +292,16 @@ class LatencyView(APIView):
         return Response(latency.latency_shown(chain=chain, window_s=query["windowS"]))
 
 
-class DrillView(IdempotentView):
-    """POST /api/kill/drill: everything the kill switch does, but for staying engaged."""
+class DrillView(AskView):
+    """POST /api/kill/drill: have a worker rehearse the switch of a chain, its release included.
 
-    permission_classes = [Operator]
+    Because it releases it is an admin's, with the second factor where money is real.
+    """
 
-    @extend_schema(request=ChainIn, responses=dict)
+    idempotent = "accepted"
+
+    @extend_schema(request=ChainIn, responses={201: dict, 202: dict})
     def post(self, request: Request) -> Response:
-        """What was planned before is not sent; the answer is the proof, step by step."""
+        """What signer and hand-over said, and the proof; 409 while the switch is engaged."""
         chain, _ = chain_and_body(request)
-        return Response(drill.kill_drill(chain=chain, **asker(request)))
+        return answered(self.ask(request, kind="drill", chain=chain))

@@ -12,6 +12,7 @@ from execution import render as words
 from execution.kernel.limits import BY_NAME, MINUTE_MS, Looser, Value
 from execution.models import FastMode, FastModeConfig
 from prices import selectors as price_selectors
+from wallets import listing
 
 VERSIONS_SHOWN: Final = 20
 LOG_SHOWN: Final = 100
@@ -91,6 +92,7 @@ def _live_facts(chain: Chain) -> dict[str, Any]:
         "rejected": _by_count(stats["rejectedByReason"]),
         "refused": _by_count(stats["requestsRefused"]),
         "refused_count": sum(stats["requestsRefused"].values()),
+        "drill": listing.drill_last(chain_key=chain.key),
         "expiry_min": mode["config"]["expiryMs"] // MINUTE_MS,
     }
 

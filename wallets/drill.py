@@ -14,7 +14,7 @@ from django.http import HttpRequest
 from django.utils import timezone
 
 from arbsite.base import audit
-from arbsite.base.errors import ArbError, Rejected
+from arbsite.base.errors import ArbError, Rejected, Retryable
 from arbsite.base.models import User
 from arbsite.base.units import BlockNumber
 from contracts.kernel.jsonrpc import RpcError, hex_int
@@ -76,8 +76,9 @@ def kill_drill(
     For an admin: it releases. Work planned before it has to be planned anew. Must not run inside a
     database transaction.
 
-    Raises: NotDrilled where the switch is engaged or no executor can prepare anything; what
-        `Sender.rehearse_stop` raises before a nonce is taken; OperationalError.
+    Raises: NotDrilled where the switch is engaged, no executor can prepare anything, or nothing was
+        proven once it was stopped (it is released then too); what `Sender.rehearse_stop` raises
+        before a nonce is taken; OperationalError.
     """
     if selectors.kill_engaged(chain_key=chain.key):
         raise NotDrilled(f"the kill switch is engaged on {chain.key}: release it first")
@@ -93,18 +94,17 @@ def kill_drill(
 
     try:
         seen = sender.rehearse_stop(planned.pk, fees=sender.fees_now(), stop=stop)
+    except Retryable as error:
+        if not proofs:
+            raise
+        raise NotDrilled(f"it was stopped, and nothing is proven: {error}") from error  # not again
     finally:
         released = bool(proofs) and _release(chain, reason, by=by, via=via, request=request)
         _drop(planned)
     drill = Drill(
-        scope=chain.key,
-        at=at,
-        took_ms=(time.monotonic() - started) * 1e3,
-        proof=proofs[0],
-        signer=seen.signer,
-        hand_over=seen.hand_over,
-        released=released,
-    )
+        scope=chain.key, at=at, took_ms=(time.monotonic() - started) * 1e3, proof=proofs[0],
+        signer=seen.signer, hand_over=seen.hand_over, released=released,
+    )  # fmt: skip
     audit.record(
         verb="kill.drill", target=chain.key, actor=by, via=via, request=request,
         after=drill.as_json(),

@@ -118,6 +118,12 @@ def request_shown(row: Request) -> dict[str, Any]:
     return render.request(row, transactions=transactions_of(row))
 
 
+def drill_last(*, chain_key: str) -> dict[str, Any] | None:
+    """The newest drill of a chain that a person asked for on a page, rendered. One query."""
+    row = requests().filter(chain_id=chain_key, kind="drill").first()
+    return render.request(row) if row is not None else None
+
+
 def deployments(*, chain_key: str | None = None) -> QuerySet[Deployment]:
     """Our active contracts, receivers first within each chain."""
     rows = deployments_ever().filter(active=True)

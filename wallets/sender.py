@@ -241,7 +241,8 @@ class Sender:
     ) -> Rehearsal:
         """Take a nonce, let ``stop`` stop everything, and see who refuses; the nonce goes back.
 
-        No byte is handed over, whatever the two answer. Raises: as `send` before a nonce is taken.
+        No byte is handed over, whatever the two answer. Raises: as `send` before a nonce is taken;
+            whatever a signer says that refuses for another reason, or says nothing.
         """
         with self._record.borrow() as connection:
             self._open_account_of(connection, transaction_id)
@@ -257,7 +258,9 @@ class Sender:
                 stop()
                 try:
                     self._signer.sign(of.attempt_id)
-                except ArbError as error:
+                except SignRefused as error:
+                    if error.code != "killed":
+                        raise
                     signer = str(error)
                 try:
                     ledger.check_allowed(connection, transaction_id, purpose=of.purpose)

@@ -33,10 +33,14 @@ UNTAKEN: Final = timedelta(seconds=15)
 FIRST_WAIT: Final = timedelta(seconds=5)
 LONGEST_WAIT: Final = timedelta(minutes=5)
 MAX_OPEN: Final = 200
-# What hands the chain something that the kill switch stops (I20). Pause and revoke pass.
+# What hands the chain something that the kill switch stops (I20), and a drill, which would engage
+# it anew. Pause and revoke pass.
 STOPPED: Final = frozenset(
-    {"authorize", "fund", "auto_fund", "unpause", "sweep", "limits", "mend", "deploy", "replace"}
-)
+    {
+        "authorize", "fund", "auto_fund", "unpause", "sweep", "limits", "mend", "deploy", "replace",
+        "drill",
+    }
+)  # fmt: skip
 
 
 class Overtaken(Retryable):

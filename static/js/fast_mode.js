@@ -33,9 +33,9 @@ function state() {
     if (rows.some((row) => row.chain === facts.chain && row.verdict === "executable")) refresh();
   });
   document.addEventListener("arb:done", ({ target, detail }) => {
-    if (target.id === "drill-form") {
-      const steps = detail.steps.map((step) => `${step.step.replaceAll("_", " ")} ${msWords(step.tookMs)}`).join(", ");
-      toast(`${detail.ok ? "The stop holds" : "The stop is not proven"}: ${msWords(detail.totalMs)} of ${msWords(detail.promisedMs)} (${steps}). ${detail.detail}`, { bad: !detail.ok });
+    if (detail.handOver !== undefined) {
+      const after = detail.released ? "released" : "left engaged, because somebody used it meanwhile";
+      toast(`${detail.passed ? "The stop holds" : "The stop is not proven"}: ${after} after ${msWords(detail.tookMs)}.`, { bad: !detail.passed || !detail.released });
     }
     if (detail.config && /config/.test(target.dataset?.api ?? "")) return reload();
     document.activeElement?.blur();

@@ -21,6 +21,7 @@ from tests.browser.conftest import DESKTOP, PHONE
 from tests.browser.test_pages import keep_picture
 from tests.browser.test_wallets import serious
 from tests.execution.test_fast_mode_api import sender_that_hangs
+from tests.wallets.worker import worker
 from wallets.models import KillState
 
 pytestmark = [pytest.mark.browser, pytest.mark.django_db(transaction=True)]
@@ -197,12 +198,53 @@ def test_without_auto_execute_what_passes_is_offered_while_its_quote_lives(open_
     expect(page.get_by_role("button", name="Confirm opportunity 24")).to_have_count(0)
 
 
-def test_a_drill_says_how_long_the_stop_takes_and_leaves_it_released(open_page, history):
-    page = at_fast_mode(open_page("operator"))
+def drilled(**changes):
+    """What a worker writes of a drill."""
+    steps = [("committed", 3.1), ("barrier", 0.4), ("handovers_ended", 1.25), ("listed", 2.0)]
+    return {
+        "scope": "local", "at": "2026-01-02T03:04:05+00:00", "tookMs": 48.2, "passed": True,
+        "signer": "the kill switch is engaged", "handOver": "stopped by the kill switch",
+        "released": True,
+        "proof": {
+            "scope": "local", "complete": True, "detail": "", "sent": [],
+            "steps": [{"step": name, "at": "", "tookMs": ms} for name, ms in steps],
+        },
+        **changes,
+    }  # fmt: skip
+
+
+def ask_for_a_drill(page):
     page.get_by_role("button", name="Kill drill…").click()
-    page.get_by_role("button", name="Drill now").click()
-    expect(page.locator(".toast").last).to_contain_text("The stop holds")
-    assert not KillState.objects.filter(engaged=True).exists()
+    dialog = page.locator("#drill-dialog")
+    expect(dialog.get_by_role("button", name="Cancel")).to_be_focused()
+    expect(dialog).to_contain_text("engages the real switch of this chain")
+    dialog.get_by_role("button", name="Drill now").click()
+
+
+def test_a_drill_is_a_workers_and_its_proof_stays_on_the_page(open_page, history):
+    page = at_fast_mode(open_page())
+    ask_for_a_drill(page)
+    expect(page.locator(".toast").last).to_contain_text("under way")  # no worker has it yet
+    with worker(drill=drilled()):
+        expect(page.locator(".toast").last).to_contain_text(
+            "The stop holds: released after 48.2 ms"
+        )
+    panel = page.locator("#last-drill")
+    expect(panel).to_contain_text("the stop holds")
+    expect(panel).to_contain_text("hand-overs ended1.25 ms")
+    expect(panel).to_contain_text("Signerthe kill switch is engaged")
+    expect(panel).to_contain_text("released, after 48.2 ms in all")
+    keep_picture(page, "fast_drill")
+    assert serious(page) == []
+
+
+def test_a_drill_that_failed_or_was_left_engaged_is_not_called_good(open_page, history):
+    page = at_fast_mode(open_page())
+    with worker(drill=drilled(passed=False, signer="", released=False)):
+        ask_for_a_drill(page)
+        bad = page.locator(".toast.bad")
+        expect(bad).to_contain_text("The stop is not proven: left engaged")
+    expect(page.locator("#last-drill")).to_contain_text("it signed")
 
 
 def test_the_log_holds_milliseconds_filters_and_follows(open_page, history):

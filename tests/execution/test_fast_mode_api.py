@@ -8,7 +8,6 @@ import pytest
 from django.db import connections
 from django.utils import timezone
 
-from arbsite.base.models import AuditEvent
 from contracts.endpoints import endpoint_of
 from contracts.observing import Taken, endpoint_latency_record
 from execution import fast_mode, services
@@ -20,9 +19,9 @@ from tests.execution.signer_stub import SignerStub
 from tests.execution.test_guards import REMOTE
 from tests.execution.test_readiness import make_ready
 from tests.execution.test_requests import client, post
-from wallets import selectors as wallet_selectors
+from tests.wallets.worker import worker
 from wallets.ledger import KILL_LOCK
-from wallets.models import KillState, Submission
+from wallets.models import KillState, Request, Submission
 
 pytestmark = pytest.mark.django_db(transaction=True)
 DEFAULTS = {
@@ -303,23 +302,25 @@ def test_where_money_is_real_what_lets_more_happen_asks_for_the_second_factor(bs
     assert asks_for_the_factor(back)
 
 
-def test_a_drill_proves_the_stop_and_leaves_everything_running(chain):
-    epoch = KillState.objects.get(scope="local").epoch
-    done = post("/api/kill/drill", {"chain": "local"}).data
-    assert (done["drill"], done["complete"], done["ok"]) == (True, True, True)
-    assert done["steps"][0]["step"] == "committed"
-    assert done["totalMs"] <= done["promisedMs"] == 2_500
-    row = KillState.objects.get(scope="local")
-    assert (row.engaged, row.epoch) == (False, epoch + 1)
-    assert FastMode.objects.get().state == "armed"
-    assert AuditEvent.objects.get(verb="kill.drill").after["ok"] is True
+def test_a_drill_is_asked_of_a_worker_by_an_admin_alone(chain, admin):
+    assert post("/api/kill/drill", {"chain": "local"}, by=client()).status_code == 403
+    assert not Request.objects.exists()
+    with worker(drill={"passed": True, "handOver": "the kill switch is engaged"}):
+        done = post("/api/kill/drill", {"chain": "local"}, by=admin)
+    assert (done.status_code, done.data["passed"]) == (201, True)
+    assert done.data["requestId"] == Request.objects.get(kind="drill", chain=chain).pk
 
 
-def test_a_drill_lists_what_is_out(chain):
-    make_sent(chain, status="submitted")
-    done = post("/api/kill/drill", {"chain": "local"}).data
-    assert [item["state"] for item in done["sent"]] == ["mayLand"]
-    assert not wallet_selectors.kill_engaged(chain_key="local")
+def test_a_drill_where_money_is_real_asks_for_the_second_factor_because_it_releases(bsc, admin):
+    assert asks_for_the_factor(post("/api/kill/drill", {"chain": "bsc"}, by=admin))
+    assert not Request.objects.exists()
+
+
+def test_a_drill_while_killed_is_refused_at_once(chain, admin):
+    post("/api/kill", {"chain": "local", "reason": "a fire"}, by=admin)
+    refused = post("/api/kill/drill", {"chain": "local"}, by=admin)
+    assert (refused.status_code, refused.json()["reason"]) == (409, "killed")
+    assert (Request.objects.count(), KillState.objects.get(scope="local").reason) == (0, "a fire")
 
 
 def test_latency_by_stage_relay_and_step(chain):

@@ -2,24 +2,27 @@
 
 import json
 import threading
+from contextlib import contextmanager
 from io import StringIO
 
 import pytest
 from django.core.management import call_command
 from django.db import connection
+from django.utils import timezone
+from rest_framework.test import APIClient
 
 from arbsite.base.models import AuditEvent
 from contracts.kernel.relay_entry import Dialect, RelayEntry
 from tests.wallets.conftest import CHAIN_ID, FEES, await_no_sessions
 from tests.wallets.relays.builder import builder
 from tests.wallets.test_receipts import _executable, age
-from wallets import adapters, drill, kill, selectors
+from wallets import adapters, drill, kill, selectors, wishes
 from wallets.administration import acting
 from wallets.administration.office import Office
 from wallets.models import Attempt, KillState, Request, Transaction
 from wallets.relays.bundle import BundleRelay
 from wallets.relays.fan_out import FanOut
-from wallets.signer_client import SignRefused
+from wallets.signer_client import SignerDown, SignRefused
 
 pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.e2e]
 
@@ -234,18 +237,136 @@ def test_without_an_executor_there_is_nothing_to_drill_with(bench):
     assert not selectors.kill_engaged(chain_key="local")
 
 
-def test_a_worker_drills_for_whoever_asked_on_a_page(bench, django_user_model):
-    asker = django_user_model.objects.create_user("an-admin")
-    row = Request.objects.create(kind="drill", chain=bench.chain, requested_by=asker)
+def test_a_drill_whose_signer_says_nothing_proves_nothing_and_is_released(bench):
+    class Silent:
+        def sign(self, attempt_id):
+            raise SignerDown("gave no answer", asked=True)
+
+    bench.sender._signer = Silent()
+    with pytest.raises(drill.NotDrilled, match="nothing is proven: the signer gave no answer"):
+        drilled(bench)
+    assert not selectors.kill_engaged(chain_key="local")
+    assert (bench.next_nonce(), Transaction.objects.get().status) == (0, "rejected")
+
+
+def test_a_signer_that_refuses_for_another_reason_is_no_proof(bench):
+    class Choosy:
+        def sign(self, attempt_id):
+            raise SignRefused("rate", "enough for this hour")
+
+    bench.sender._signer = Choosy()
+    with pytest.raises(SignRefused, match="enough for this hour"):
+        drilled(bench)
+    assert not selectors.kill_engaged(chain_key="local")
+
+
+# The drill that a page asks for.
+
+
+@pytest.fixture
+def admin(django_user_model):
+    return django_user_model.objects.create(username="an-admin", role="admin")
+
+
+def ask(admin):
+    browser = APIClient()
+    browser.force_authenticate(admin)
+    return browser.post("/api/kill/drill", {"chain": "local"}, format="json")
+
+
+def act(bench, pk, *, may_sign=True):
     office = Office(
-        chain=bench.chain, rpc=bench.rpc, sender=bench.sender, settle=bench.settle, may_sign=True
-    )
-    acting.request_act(
-        pk=row.pk, desk=acting.Desk(open_office=lambda _: office, signer=bench.desk.client)
-    )
-    row.refresh_from_db()
-    assert (row.problem, row.result["passed"]) == ("", True)
-    assert AuditEvent.objects.get(verb="kill.drill").actor == asker
+        chain=bench.chain, rpc=bench.rpc, sender=bench.sender, settle=bench.settle,
+        may_sign=may_sign,
+    )  # fmt: skip
+    desk = acting.Desk(open_office=lambda _: office, signer=bench.desk.client)
+    return acting.request_act(pk=pk, desk=desk)
+
+
+@contextmanager
+def working(bench):
+    """A worker that takes up whatever is asked meanwhile."""
+    over = threading.Event()
+
+    def work():
+        while not over.wait(0.02):
+            for pk in Request.objects.filter(done_at__isnull=True).values_list("pk", flat=True):
+                act(bench, pk)
+        connection.close()
+
+    thread = threading.Thread(target=work)
+    thread.start()
+    try:
+        yield
+    finally:
+        over.set()
+        thread.join()
+
+
+def test_a_page_is_answered_with_what_the_real_switch_did(bench, admin):
+    epoch = KillState.objects.get(scope="local").epoch
+    with working(bench):
+        answer = ask(admin)
+    assert answer.status_code == 201, answer.data
+    done = answer.data
+    assert (done["passed"], done["released"], done["proof"]["complete"]) == (True, True, True)
+    assert ("kill" in done["signer"], "kill" in done["handOver"]) == (True, True)
+    steps = done["proof"]["steps"]
+    assert [step["step"] for step in steps] == ["committed", "barrier", "handovers_ended", "listed"]
+    assert all(step["at"] and step["tookMs"] >= 0 for step in steps)
+    state = KillState.objects.get(scope="local")
+    assert (state.engaged, state.epoch) == (False, epoch + 1)
+    verbs = AuditEvent.objects.filter(actor=admin, via="api").order_by("id")
+    assert list(verbs.values_list("verb", flat=True)) == [
+        "request.drill", "kill.engage", "kill.proof", "kill.release", "kill.drill",
+    ]  # fmt: skip
+
+
+def test_without_a_worker_it_is_followed_and_stops_nothing_when_one_comes_too_late(bench, admin):
+    answer = ask(admin)
+    assert (answer.status_code, answer.data["state"]) == (202, "queued")
+    assert ask(admin).data["reason"] == "in_flight"
+    row = Request.objects.get(pk=answer.data["id"])
+    Request.objects.update(created_at=timezone.now() - acting.TOO_LATE * 2)
+
+    done = act(bench, row.pk)
+
+    assert (done.reason, done.result) == ("late", None)
+    assert not AuditEvent.objects.filter(verb="kill.engage").exists()
+
+
+def test_what_a_dead_worker_engaged_stays_engaged_and_no_other_releases_it(bench, admin):
+    row = Request.objects.create(kind="drill", chain=bench.chain, requested_by=admin)
+    wishes.request_claim(pk=row.pk)
+    kill.kill_engage(reason="drill of a worker that died", scope="local")
+    Request.objects.update(taken_at=timezone.now() - wishes.STALE * 2)
+
+    done = act(bench, row.pk)
+
+    assert (done.runs, done.reason, done.result) == (2, "killed", None)
+    assert selectors.kill_engaged(chain_key="local")
+    assert (ask(admin).status_code, Request.objects.count()) == (409, 1)
+
+
+def test_where_nothing_is_signed_nothing_is_stopped_for_a_drill(bench, admin):
+    row = Request.objects.create(kind="drill", chain=bench.chain, requested_by=admin)
+    assert "there is nothing to drill" in act(bench, row.pk, may_sign=False).problem
+    assert not AuditEvent.objects.filter(verb="kill.engage").exists()
+
+
+def test_a_drill_that_proves_nothing_is_not_tried_again_by_itself(bench, admin):
+    class Silent:
+        def sign(self, attempt_id):
+            raise SignerDown("gave no answer", asked=True)
+
+    bench.sender._signer = Silent()
+    row = Request.objects.create(kind="drill", chain=bench.chain, requested_by=admin)
+
+    done = act(bench, row.pk)
+
+    assert "nothing is proven" in done.problem
+    assert AuditEvent.objects.filter(verb="kill.engage").count() == 1
+    assert not selectors.kill_engaged(chain_key="local")
 
 
 def test_a_drill_from_the_shell_prints_each_step(bench, shell):

@@ -29,7 +29,7 @@ from wallets.administration.operate import (
 )
 from wallets.administration.overview import contracts_observe, drift_shown
 from wallets.administration.replacing import contract_replace
-from wallets.drill import kill_drill
+from wallets.drill import NotDrilled, kill_drill
 from wallets.ledger import Killed
 from wallets.models import Attempt, Request, Transaction, Wallet
 from wallets.services import AddressSource
@@ -47,6 +47,10 @@ class NothingToSweep(Rejected):
 
     def __init__(self, address: str) -> None:
         super().__init__(f"{address} holds no lendable token and no native coin: nothing to sweep")
+
+
+class DrilledTooLate(Retryable):
+    """Whoever asked to stop a chain for a moment is not there to see it."""
 
 
 class DeskSigner(AddressSource, exposure.Noting, Protocol):
@@ -355,7 +359,12 @@ def _move_away(desk: Desk, row: Request) -> dict[str, Any]:
 
 
 def _drill(desk: Desk, row: Request) -> dict[str, Any]:
+    """A run that died in between left the switch engaged: the next one is refused for that."""
+    if _is_too_late(row):
+        raise DrilledTooLate("no worker took the drill")
     office = _office(desk, row)
+    if not office.may_sign:
+        raise NotDrilled(f"nothing is signed on {row.chain_id}: there is nothing to drill")
     held = kill_drill(
         chain=office.chain, rpc=office.rpc, sender=office.sender, by=office.by, via=office.via
     )

@@ -43,7 +43,7 @@ TABLE = {
     ("GET", "api/fast-mode/config/versions"): "viewer",
     ("POST", "api/fast-mode/config/rollback"): "admin",
     ("GET", "api/fast-mode/latency"): "viewer",
-    ("POST", "api/kill/drill"): "operator",
+    ("POST", "api/kill/drill"): "admin",
     ("GET", "api/kill/status"): "viewer",
     ("POST", "api/kill"): "operator",
     ("POST", "api/kill/release"): "admin",

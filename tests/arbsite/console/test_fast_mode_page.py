@@ -53,6 +53,7 @@ def test_it_asks_a_bounded_number_of_questions(
 def test_what_a_role_may_do_has_a_button(client, market, role, stops, arms, changes):
     page = seen(client, "/fast-mode/", role)
     assert ("Switch off" in page, "Review changes" in page) == (stops, changes)
+    assert ('data-open="drill-dialog"' in page) == arms  # it ends in a release
     FastMode.objects.update(state="off")
     assert ('data-open="arm-dialog"' in client.get("/fast-mode/live/").content.decode()) == arms
 

@@ -184,6 +184,7 @@ def test_every_wish_for_wallets_and_contracts_is_written_under_its_login(rows, a
         f"{on_wallet}/move-away": {},
         "/api/contracts/deploy": here,
         "/api/contracts/refresh": here,
+        "/api/kill/drill": here,
         f"{on_contract}/pause": {},
         f"{on_contract}/unpause": {},
         f"{on_contract}/sweep": {},
