@@ -160,6 +160,7 @@ def test_what_automation_refuses_is_counted_once_a_life(paying):
     async def run():
         threads = Threads("desk")
         acting = Acting(chain=session.chain, threads=threads, settle=lambda: None)
+        acting.config = FastModeConfig(pk=1)
         acting.open(DeskThatRefuses())
         for _ in range(2):  # the second is refused as lives that have rows
             acting.hunt(session, touched, received_ns=0)
@@ -187,6 +188,7 @@ def test_what_a_person_asked_for_is_not_counted_as_automations(paying):
     async def run():
         threads = Threads("desk", "control")
         acting = Acting(chain=session.chain, threads=threads, settle=lambda: None)
+        acting.config = FastModeConfig(pk=1)
         acting.open(desk)
         await acting.answer_all(session, [request])
         await threads.close()

@@ -588,8 +588,9 @@ def test_before_a_simulation_one_query_tells_what_stands_in_the_way(
 ):
     make_sent(bench.chain, status="submitted")
     bench.desk.refresh()
+    wanted = wanted_of()
     with django_assert_num_queries(1):
-        assert bench.desk.act(wanted_of()).reason == "in_flight"
+        assert bench.desk.act(wanted).reason == "in_flight"
 
 
 @dataclass
