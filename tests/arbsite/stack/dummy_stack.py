@@ -2,6 +2,7 @@
 
 import json
 import sys
+from functools import partial
 from pathlib import Path
 
 from arbsite.base.errors import ArbError
@@ -40,13 +41,20 @@ def programs(data_dir, *, crashing):
     return rows
 
 
+def lacking(program, *, data_dir):
+    """What keeps a steady process from noting that it was told to end."""
+    if STEADY not in program.argv or (data_dir / f"{program.name}.listens").exists():
+        return None
+    return "it does not listen yet"
+
+
 def main():
     data_dir = Path(sys.argv[1])
     table = programs(data_dir, crashing=bool({"--crashing", "--broken"} & set(sys.argv)))
 
     def bring_up(session: Session) -> None:
         for program in table:
-            session.start(program.name)
+            session.start(program.name, lacking=partial(lacking, program, data_dir=data_dir))
         if "--broken" in sys.argv:
             session.start("engine:sick", lacking=lambda: "it does not answer")
         session.say("Ready " + json.dumps([p.name for p in table]))

@@ -19,6 +19,7 @@ def main():
         sys.exit(0)
 
     signal.signal(signal.SIGTERM, end)
+    note.with_name(f"{name}.listens").touch()  # from now on it notes its end
     seen = sorted(n for n in os.environ if n.startswith(("KEYSTORE", "SECRET")))
     print(f"alive sees={','.join(seen)}", flush=True)
     while True:
