@@ -78,8 +78,8 @@ def test_a_live_bundle_is_taken_back_and_its_nonce_cancelled_in_public(bench, wi
     age()
     bench.settle()
     first, cancel = Attempt.objects.order_by("id")
-    sent = wire.sent()[0]["params"][0]
-    assert wire.cancelled == [sent["replacementUuid"]]
+    sent = {each["params"][0]["replacementUuid"] for each in wire.sent()}
+    assert sent <= set(wire.cancelled)  # and what it may have for blocks after these
     assert wire.held == []
     assert (cancel.purpose, cancel.sent_via, first.sent_via) == (
         "cancel", "public", "bundle:cancels",

@@ -87,12 +87,19 @@ class BundleRelay:
         """
         if not self.entry.cancels:
             raise Rejected(f"{self.name} takes no bundle back: it ends by its last block")
-        deadline, said = time.monotonic() + timeout_s, ""
+        deadline = time.monotonic() + timeout_s
+        said: list[str] = []
+        failed: RpcError | RpcUnavailable | None = None
         for block in self._blocks(parcel):
             params = bundles.cancel_params(parcel, block=block)
             left_s = max(deadline - time.monotonic(), 0.001)
-            said = _words(self._rpc.call(bundles.CANCEL, params, timeout_s=left_s))
-        return said
+            try:
+                said.append(_words(self._rpc.call(bundles.CANCEL, params, timeout_s=left_s)))
+            except (RpcError, RpcUnavailable) as error:
+                failed = failed or error  # it may know the others
+        if failed is not None and not said:
+            raise failed
+        return said[0]
 
     def simulate(
         self, raws: Sequence[bytes], *, block: int, state_block: int | str, timeout_s: float
