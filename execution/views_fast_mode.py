@@ -47,7 +47,8 @@ FIELDS: Final[Mapping[str, tuple[str, str, str]]] = {
         "Loss a day", "coin", "Net loss of the last 24 hours, without a person, that disarms it.",
     ),
     "maxConsecutiveFailures": (
-        "Failures in a row", "", "So many reverts one after another, without a person, disarm it.",
+        "Failures in a row", "",
+        "So many reverted, cancelled or missed one after another, without a person, disarm it.",
     ),
     "expiryMs": ("Armed for", "min", "Then it disarms. At most 720 where money is real."),
 }  # fmt: skip
