@@ -55,12 +55,23 @@ def test_a_page_renders_is_silent_and_accessible(open_page, history, address):
     keep_picture(page, "desktop" + plain(address))
 
     assert page.locator("h1").count() == 1
-    serious = [
+    assert serious_in(page) == []
+
+
+def serious_in(page: Page) -> list[str]:
+    """What keeps somebody from using the page."""
+    return [
         f"{found['id']}: {found['nodes'][0]['html'][:160]}"
         for found in Axe().run(page).response["violations"]
         if found["impact"] in ("serious", "critical")
     ]
-    assert serious == []
+
+
+def test_prices_that_nobody_renewed_are_said_to_be_stale_and_stay_readable(open_page, history):
+    page = settled(open_page(), "/prices/")
+    expect(page.locator("#prices.stale")).to_be_visible(timeout=30_000)
+    keep_picture(page, "stale")
+    assert serious_in(page) == []
 
 
 @pytest.mark.parametrize("address", PAGES)
