@@ -2,7 +2,7 @@
 
 import json
 import threading
-from contextlib import contextmanager
+from functools import partial
 from io import StringIO
 
 import pytest
@@ -16,6 +16,7 @@ from contracts.kernel.relay_entry import Dialect, RelayEntry
 from tests.wallets.conftest import CHAIN_ID, FEES, await_no_sessions
 from tests.wallets.relays.builder import builder
 from tests.wallets.test_receipts import _executable, age
+from tests.wallets.worker import taking_up
 from wallets import adapters, drill, kill, selectors, wishes
 from wallets.administration import acting
 from wallets.administration.office import Office
@@ -283,24 +284,9 @@ def act(bench, pk, *, may_sign=True):
     return acting.request_act(pk=pk, desk=desk)
 
 
-@contextmanager
 def working(bench):
-    """A worker that takes up whatever is asked meanwhile."""
-    over = threading.Event()
-
-    def work():
-        while not over.wait(0.02):
-            for pk in Request.objects.filter(done_at__isnull=True).values_list("pk", flat=True):
-                act(bench, pk)
-        connection.close()
-
-    thread = threading.Thread(target=work)
-    thread.start()
-    try:
-        yield
-    finally:
-        over.set()
-        thread.join()
+    """A worker that holds whatever is asked meanwhile."""
+    return taking_up(partial(act, bench))
 
 
 def test_a_page_is_answered_with_what_the_real_switch_did(bench, admin):

@@ -10,21 +10,14 @@ from wallets.models import Request
 
 
 @contextmanager
-def worker(**ends):
-    """Ends each request as it is told, by kind: text is the problem, anything else the result."""
+def taking_up(act):
+    """Has ``act`` take up whatever is asked meanwhile, by its key."""
     over = threading.Event()
 
     def work():
         while not over.wait(0.02):
             for pk in Request.objects.filter(done_at__isnull=True).values_list("pk", flat=True):
-                row = wishes.request_claim(pk=pk)
-                if row is None:
-                    continue
-                said = ends[row.kind]
-                if isinstance(said, str):
-                    wishes.request_failed(row, problem=said)
-                else:
-                    wishes.request_done(row, result=said)
+                act(pk)
         connection.close()
 
     thread = threading.Thread(target=work)
@@ -34,3 +27,21 @@ def worker(**ends):
     finally:
         over.set()
         thread.join()
+
+
+@contextmanager
+def worker(**ends):
+    """Ends each request as it is told, by kind: text is the problem, anything else the result."""
+
+    def end(pk):
+        row = wishes.request_claim(pk=pk)
+        if row is None:
+            return
+        said = ends[row.kind]
+        if isinstance(said, str):
+            wishes.request_failed(row, problem=said)
+        else:
+            wishes.request_done(row, result=said)
+
+    with taking_up(end):
+        yield

@@ -90,8 +90,7 @@ def test_the_database_is_private(folder):
             psycopg.connect(server.url.replace(password, "wrong"))
 
 
-def test_a_second_server_on_the_same_folder_says_so(folder, monkeypatch):
-    monkeypatch.setattr(embedded, "_READY_S", 20.0)
+def test_a_second_server_on_the_same_folder_says_so(folder):
     with postgres.running(folder):
         done = subprocess.run(
             [sys.executable, "-m", "arbsite.stack.postgres", str(folder)],
